@@ -1,0 +1,22 @@
+import * as tf from '@tensorflow/tfjs';
+import { beforeAll } from 'vitest';
+import { type EngineName, startEngine } from '../src/engine/start.js';
+
+/** The engine that tests compute on: FACT_ENGINE, default `onnx`. */
+export function testEngine(): EngineName {
+  return (process.env.FACT_ENGINE ?? 'onnx') as EngineName;
+}
+
+/** Starts the test engine (or the one given) before the tests of the calling file. */
+export function useEngine(engine: EngineName = testEngine()): void {
+  beforeAll(async () => {
+    await startEngine({ engine, threads: 1 });
+  });
+}
+
+/** Number of live tensors before minus after a function, its own results disposed by the caller inside `fn`. */
+export async function tensorGrowth(fn: () => unknown | Promise<unknown>): Promise<number> {
+  const before = tf.memory().numTensors;
+  await fn();
+  return tf.memory().numTensors - before;
+}
