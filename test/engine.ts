@@ -1,11 +1,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll } from 'vitest';
 import { type EngineName, startEngine } from '../src/engine/start.js';
+import { testEngine } from './engineName.js';
 
-/** The engine that tests compute on: FACT_ENGINE, default `onnx`. */
-export function testEngine(): EngineName {
-  return (process.env.FACT_ENGINE ?? 'onnx') as EngineName;
-}
+export { testEngine };
 
 /** Starts the test engine (or the one given) before the tests of the calling file. */
 export function useEngine(engine: EngineName = testEngine()): void {

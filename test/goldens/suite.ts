@@ -1,44 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { type GoldenSuite, worstCheck } from './checks.js';
 import { goldensFolder } from './format.js';
 
-/** One compared quantity of a golden case. */
-export interface GoldenCheck {
-  readonly tensor: string;
-  readonly error: number;
-  readonly tolerance: number;
-}
-
-export interface GoldenSuiteCase {
-  readonly name: string;
-  /** Compares everything the case holds; 'not yet' for a kind that is not built. */
-  readonly run: () => Promise<readonly GoldenCheck[] | 'not yet'>;
-}
-
-/**
- * A part of the goldens. Suites are plain data, so that the vitest tests and `npm run test:goldens` run the same
- * checks. `part` is the path below the goldens' folder whose absence means "absent".
- */
-export interface GoldenSuite {
-  readonly name: string;
-  readonly part: string;
-  readonly cases: (folder: string) => readonly GoldenSuiteCase[];
-}
-
-/** Relation of a check's error to its tolerance: above 1 fails. */
-export function severity(check: GoldenCheck): number {
-  return check.error <= check.tolerance
-    ? check.error / check.tolerance
-    : Math.max(check.error / check.tolerance, 1.0001);
-}
-
-/** The check of a case that is nearest to failing, or fails worst. */
-export function worstCheck(checks: readonly GoldenCheck[]): GoldenCheck {
-  return checks.reduce((worst, check) =>
-    severity(check) > severity(worst) || Number.isNaN(check.error) ? check : worst,
-  );
-}
+export type { GoldenCheck, GoldenSuite, GoldenSuiteCase } from './checks.js';
 
 /** Declares one vitest test a case; the suite is skipped, with the reason in its name, where the goldens are absent. */
 export function testGoldenSuite(suite: GoldenSuite): void {

@@ -1,0 +1,33 @@
+// Compiles src/ to dist/ and copies what is not TypeScript; skipped where dist/ is up to date.
+import { cpSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { install, newest, root, runOrExit, tool } from './install.mjs';
+
+function filesBelow(folder) {
+  return readdirSync(folder, { recursive: true })
+    .map((name) => join(folder, name))
+    .filter((path) => statSync(path).isFile());
+}
+
+export function build() {
+  const sources = filesBelow(join(root, 'src'));
+  const stamp = join(root, 'dist', '.built');
+  const inputs = [
+    ...sources,
+    join(root, 'tsconfig.json'),
+    join(root, 'tsconfig.build.json'),
+    join(root, 'package-lock.json'),
+  ];
+  if (existsSync(stamp) && statSync(stamp).mtimeMs > newest(inputs)) return;
+  rmSync(join(root, 'dist'), { recursive: true, force: true });
+  runOrExit(tool('tsc'), ['-p', 'tsconfig.build.json']);
+  for (const path of sources.filter((p) => !/\.(ts|c)$/.test(p)))
+    cpSync(path, path.replace(join(root, 'src'), join(root, 'dist')));
+  writeFileSync(stamp, '');
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  install();
+  build();
+}
