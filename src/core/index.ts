@@ -1,5 +1,6 @@
 export * from './atomicFile.js';
 export * from './errors.js';
+export * from './float16.js';
 export * from './hash.js';
 export * from './log.js';
 export * from './nearest.js';
