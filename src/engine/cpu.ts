@@ -1,0 +1,12 @@
+import * as tf from '@tensorflow/tfjs';
+import { registerComposedKernels } from './kernels/registerComposed.js';
+
+/**
+ * Adds this package's kernels to tfjs's own `cpu` backend, the reference in tests, and silences the advice to install
+ * tfjs-node that it prints on its first use in Node.
+ */
+export function registerCpuBackend(): void {
+  registerComposedKernels('cpu');
+  const backend = tf.findBackend('cpu') as { firstUse?: boolean } | undefined;
+  if (backend?.firstUse !== undefined) backend.firstUse = false;
+}
