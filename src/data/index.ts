@@ -1,0 +1,12 @@
+export * from './augment.js';
+export * from './batchLoader.js';
+export type { BrokenImage, BrokenPolicy } from './batchMaker.js';
+export * from './decode.js';
+export * from './evalTransform.js';
+export * from './imageFolder.js';
+export * from './imageFormat.js';
+export * from './imageSource.js';
+export { type ImageTable, MAX_IMAGE_BYTES, readImageBytes } from './imageTable.js';
+export * from './listImages.js';
+export * from './resize.js';
+export { openTarShards } from './tarShards.js';
