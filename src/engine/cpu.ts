@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { registerComposedKernels } from './kernels/registerComposed.js';
+import { silenceCpuBanner } from './tfInternals.js';
 
 /**
  * Adds this package's kernels to tfjs's own `cpu` backend, the reference in tests, and silences the advice to install
@@ -7,6 +8,6 @@ import { registerComposedKernels } from './kernels/registerComposed.js';
  */
 export function registerCpuBackend(): void {
   registerComposedKernels('cpu');
-  const backend = tf.findBackend('cpu') as { firstUse?: boolean } | undefined;
-  if (backend?.firstUse !== undefined) backend.firstUse = false;
+  const backend = tf.findBackend('cpu') as tf.KernelBackend | null;
+  if (backend) silenceCpuBanner(backend);
 }

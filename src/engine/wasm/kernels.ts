@@ -1,0 +1,161 @@
+/** Which kernels of the `wasm` backend are this package's: those that tfjs lacks there and those that it does slowly. */
+import * as tf from '@tensorflow/tfjs';
+import { indexError } from '../kernels/lastAxis.js';
+import type { ConvConfig, PoolConfig } from '../kernels/windows.js';
+import { batchMatMul, fusedMatMul } from './matMul.js';
+import { type Native, nativeOf } from './native.js';
+import {
+  conv2d,
+  conv2dFilterGrad,
+  conv2dInputGrad,
+  convGeometry,
+  type Geometry,
+  poolGeometry,
+  sumPool,
+} from './windows.js';
+
+/** Attributes of all kernels below in one record: each reads its own. */
+interface Attrs extends ConvConfig, PoolConfig {
+  readonly inputShape: [number, number, number, number];
+  readonly filterShape: [number, number, number, number];
+  readonly depth: number;
+  readonly numSegments: number;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+  readonly activation: string;
+  readonly leakyreluAlpha?: number;
+  readonly strides: number | [number, number];
+  readonly dilations: number | [number, number];
+  readonly pad: 'same' | 'valid' | number | tf.backend_util.ExplicitPadding;
+  readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
+}
+
+type Kernel = (native: Native, inputs: Record<string, tf.Tensor>, attrs: Attrs) => tf.TensorInfo;
+
+/** The window of one of tfjs's own convolution kernels. */
+function stockGeometry(
+  image: [number, number, number, number],
+  filter: [number, number, number, number],
+  attrs: Attrs,
+  depthwise: boolean,
+): Geometry {
+  const { strides, dilations, pad, dimRoundingMode } = attrs;
+  const c = tf.backend_util.computeConv2DInfo(
+    image,
+    filter,
+    strides,
+    dilations ?? 1,
+    pad,
+    dimRoundingMode,
+    depthwise,
+    'channelsLast',
+  );
+  return {
+    image,
+    out: [c.outHeight, c.outWidth],
+    filters: c.outChannels,
+    kernel: [c.filterHeight, c.filterWidth],
+    stride: [c.strideHeight, c.strideWidth],
+    before: [c.padInfo.top, c.padInfo.left],
+    dilation: [c.dilationHeight, c.dilationWidth],
+    groups: depthwise ? c.inChannels : 1,
+  };
+}
+
+function shape4(tensor: tf.Tensor): [number, number, number, number] {
+  return tensor.shape as [number, number, number, number];
+}
+
+function lastOf(shape: readonly number[]): number {
+  return shape[shape.length - 1];
+}
+
+function throwBadIndex(op: string, indices: tf.Tensor, at: number, depth: number): void {
+  if (at >= 0) throw indexError(op, indices.dataSync()[at], depth);
+}
+
+const KERNELS: Readonly<Record<string, Kernel>> = {
+  BatchMatMul: (native, { a, b }, attrs) => batchMatMul(native, a, b, attrs),
+  _FusedMatMul: (native, inputs, attrs) => fusedMatMul(native, inputs, attrs),
+  Conv2DBackpropInput: (native, { dy, filter }, attrs) =>
+    conv2dInputGrad(native, stockGeometry(attrs.inputShape, shape4(filter), attrs, false), dy, filter),
+  Conv2DBackpropFilter: (native, { x, dy }, attrs) => {
+    const g = stockGeometry(shape4(x), attrs.filterShape, attrs, false);
+    return conv2dFilterGrad(native, g, x, dy, attrs.filterShape);
+  },
+  DepthwiseConv2dNativeBackpropInput: (native, { dy, filter }, attrs) =>
+    conv2dInputGrad(native, stockGeometry(attrs.inputShape, shape4(filter), attrs, true), dy, filter),
+  DepthwiseConv2dNativeBackpropFilter: (native, { x, dy }, attrs) => {
+    const g = stockGeometry(shape4(x), attrs.filterShape, attrs, true);
+    return conv2dFilterGrad(native, g, x, dy, attrs.filterShape);
+  },
+  UnsortedSegmentSum: (native, { x, segmentIds }, { numSegments }) => {
+    const rows = segmentIds.size;
+    const rest = x.shape.slice(segmentIds.rank);
+    const size = rest.reduce((a, b) => a * b, 1);
+    const out = native.output([numSegments, ...rest], 'zeros');
+    const [px, ids] = [native.pointer(x), native.pointer(segmentIds)];
+    native.call('segmentSum', rows, size, numSegments, px, ids, native.pointer(out));
+    return out;
+  },
+  FactConv2d: (native, { x, filter }, attrs) =>
+    conv2d(native, convGeometry(x.shape, filter.shape, attrs), x, filter),
+  FactConv2dInputGrad: (native, { dy, filter }, attrs) =>
+    conv2dInputGrad(native, convGeometry(attrs.inputShape, filter.shape, attrs), dy, filter),
+  FactConv2dFilterGrad: (native, { x, dy }, attrs) =>
+    conv2dFilterGrad(native, convGeometry(x.shape, attrs.filterShape, attrs), x, dy, attrs.filterShape),
+  FactSumPool2d: (native, { x }, attrs) => sumPool(native, poolGeometry(x.shape, attrs), x, 'sumPool'),
+  FactSumPool2dGrad: (native, { dy }, attrs) =>
+    sumPool(native, poolGeometry(attrs.inputShape, attrs), dy, 'sumPoolGrad'),
+  FactScatterLast: (native, { values, indices }, { depth }) => {
+    const k = lastOf(values.shape);
+    const out = native.output([...values.shape.slice(0, -1), depth], 'zeros');
+    const pointers = [values, indices, out].map((t) => native.pointer(t));
+    throwBadIndex(
+      'FactScatterLast',
+      indices,
+      native.call('scatterLast', values.size / k, k, depth, ...pointers),
+      depth,
+    );
+    return out;
+  },
+  FactGatherLast: (native, { x, indices }) => {
+    const k = lastOf(indices.shape);
+    const depth = lastOf(x.shape);
+    const out = native.output(indices.shape);
+    const pointers = [x, indices, out].map((t) => native.pointer(t));
+    throwBadIndex(
+      'FactGatherLast',
+      indices,
+      native.call('gatherLast', indices.size / k, k, depth, ...pointers),
+      depth,
+    );
+    return out;
+  },
+};
+
+/** Names of the kernels that this package adds to, or replaces in, the `wasm` backend. */
+export function ownWasmKernels(): string[] {
+  return Object.keys(KERNELS);
+}
+
+let registered = false;
+
+/** Registers them. Safe to call again. */
+export function registerWasmKernels(): void {
+  if (registered) return;
+  registered = true;
+  for (const [kernelName, run] of Object.entries(KERNELS)) {
+    if (tf.getKernel(kernelName, 'wasm') !== undefined) tf.unregisterKernel(kernelName, 'wasm');
+    tf.registerKernel({
+      kernelName,
+      backendName: 'wasm',
+      kernelFunc: ({ inputs, backend, attrs }) =>
+        run(
+          nativeOf(backend as tf.KernelBackend),
+          inputs as Record<string, tf.Tensor>,
+          attrs as unknown as Attrs,
+        ),
+    });
+  }
+}
