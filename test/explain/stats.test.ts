@@ -1,0 +1,4 @@
+import { statsSuite } from '../goldens/stats.suite.js';
+import { testGoldenSuite } from '../goldens/suite.js';
+
+testGoldenSuite(statsSuite);
