@@ -66,7 +66,12 @@ function undilateFilter(
     [0, 0],
   ]);
   const split = tf.reshape(padded, [kh, dh, kw, dw, ci * co]);
-  return tf.reshape(tf.slice(split, [0, 0, 0, 0, 0], [kh, 1, kw, 1, ci * co]), [kh, kw, ci, co]) as tf.Tensor4D;
+  return tf.reshape(tf.slice(split, [0, 0, 0, 0, 0], [kh, 1, kw, 1, ci * co]), [
+    kh,
+    kw,
+    ci,
+    co,
+  ]) as tf.Tensor4D;
 }
 
 function splitLast(t: tf.Tensor4D, groups: number): tf.Tensor4D[] {
