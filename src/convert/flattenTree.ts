@@ -8,16 +8,25 @@ export interface Leaf {
   readonly value: PyTensor | PyOpaque;
 }
 
-/** Children of a container with the part of the name that leads to each; undefined for a leaf. */
-function childrenOf(value: PickleValue): [string, PickleValue][] | undefined {
-  if (value === null || typeof value !== 'object') return undefined;
-  if (value.kind === 'list' || value.kind === 'tuple') return value.items.map((item, i) => [String(i), item]);
-  if (value.kind === 'dict') {
-    const children: [string, PickleValue][] = [];
-    for (const [key, item] of value.entries.values()) children.push([keyName(key), item]);
-    return children;
+/** Values directly inside a container; none for a leaf. */
+function* valuesIn(value: PickleValue): Generator<PickleValue> {
+  if (value === null || typeof value !== 'object') return;
+  if (value.kind === 'list' || value.kind === 'tuple') yield* value.items;
+  else if (value.kind === 'dict') for (const [, item] of value.entries.values()) yield item;
+}
+
+/** The wanted children of a container, each with the part of the name that leads to it. */
+function childrenOf(value: PickleValue, isWanted: (child: PickleValue) => boolean): [string, PickleValue][] {
+  const children: [string, PickleValue][] = [];
+  if (value === null || typeof value !== 'object') return children;
+  if (value.kind === 'list' || value.kind === 'tuple') {
+    value.items.forEach((item, i) => {
+      if (isWanted(item)) children.push([String(i), item]);
+    });
+  } else if (value.kind === 'dict') {
+    for (const [key, item] of value.entries.values()) if (isWanted(item)) children.push([keyName(key), item]);
   }
-  return undefined;
+  return children;
 }
 
 function keyName(key: PickleValue): string {
@@ -51,7 +60,7 @@ function fruitful(root: PickleValue, errors: CheckpointErrors): Set<PickleValue>
     if (isLeaf(item.value)) leaves.push(item.value);
     if (item.depth > MAX_DEPTH)
       throw errors.fault('too_large', '', `containers nested deeper than ${MAX_DEPTH}`);
-    for (const [, child] of childrenOf(item.value) ?? []) {
+    for (const child of valuesIn(item.value)) {
       if (child === null || typeof child !== 'object') continue;
       if (++edges > 4 * MAX_PICKLE_OBJECTS) throw errors.fault('too_large', '', 'too many nested values');
       const before = parents.get(child);
@@ -91,7 +100,12 @@ export function flattenTree(root: PickleValue, errors: CheckpointErrors): Leaf[]
         `a name longer than ${MAX_NAME_LENGTH} characters or ${MAX_DEPTH} parts`,
       );
     path.add(value);
-    stack.push({ value, prefix, children: childrenOf(value) ?? [], next: 0 });
+    stack.push({
+      value,
+      prefix,
+      children: childrenOf(value, (child) => isLeaf(child) || wanted.has(child)),
+      next: 0,
+    });
   };
   if (wanted.has(root)) enter(root, '');
   for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
@@ -109,7 +123,7 @@ export function flattenTree(root: PickleValue, errors: CheckpointErrors): Leaf[]
         throw errors.fault('too_large', '', `more than ${MAX_TENSORS} tensors`);
       names.add(name);
       leaves.push(checked({ name, value: child }, errors));
-    } else if (wanted.has(child)) enter(child, name);
+    } else enter(child, name);
   }
   return leaves;
 }

@@ -12,6 +12,7 @@ import { keyText } from './pickleKey.js';
 import { OP, REFUSED } from './pickleOpcodes.js';
 import { kindOf, type PickleValue, type PyDict, type PySet, type PyTuple } from './pickleValues.js';
 
+const EMPTY_TUPLE: PyTuple = { kind: 'tuple', items: [] };
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
@@ -136,7 +137,7 @@ export class PickleMachine {
         this.pushBytes(this.length64());
         return;
       case OP.emptyTuple:
-        this.pushObject({ kind: 'tuple', items: [] });
+        this.pushObject(EMPTY_TUPLE);
         return;
       case OP.tuple1:
         this.pushTuple(1);
@@ -282,7 +283,10 @@ export class PickleMachine {
   private take(length: number): number {
     if (length < 0) throw this.fault('corrupt', `a length of ${length}`);
     if (!(length <= this.bytes.length - this.at))
-      throw this.fault('truncated', `it needs ${length} bytes, ${this.bytes.length - this.at} are left`);
+      throw this.fault(
+        'truncated',
+        `the pickle ends too early: ${length} more bytes are needed, ${this.bytes.length - this.at} are left`,
+      );
     const start = this.at;
     this.at += length;
     return start;

@@ -146,8 +146,10 @@ function readEntry(
   const [begin, end] = offsets;
   if (end < begin) throw fail(`its data end (${end}) before they begin (${begin})`);
   const size = (countOf(shape) * dtypeFacts(dtype).bits) / 8;
-  if (size !== end - begin)
-    throw fail(`shape [${shape}] of ${dtype} needs ${size} bytes, it has ${end - begin}`);
+  if (size !== end - begin) {
+    const needed = Number.isNaN(size) ? 'more than 2^53' : size;
+    throw fail(`shape [${shape}] of ${dtype} needs ${needed} bytes, it has ${end - begin}`);
+  }
   return { dtype, shape, begin, end };
 }
 
