@@ -1,0 +1,244 @@
+/**
+ * B-cos convolution (Boehle et al., "B-cos Alignment for Inherently Interpretable CNNs and Vision Transformers", 2024).
+ *
+ *     s = conv(x, W/||W||),  MaxOut keeps the largest of M,  n = sqrt(boxsum(sum_c x^2) + 1e-6),  r = 1/n
+ *     y = s |s| r  for B = 2;  y = s (|s| r + 1e-6)^(B-1) otherwise;  y = s for B = 1
+ *     explain:  dx = convT(g a, w^)                                                       a = y/s
+ *     normal:   ds = g a (B - ...),  dP = -1/2 r^2 sum_o toNorm,  dx = convT(ds, w^) + 2 x boxT(dP),
+ *               dW = (D - w^ <w^, D>)/||W||  with D = the convolution's filter gradient for ds   (see bcosScale.ts)
+ *
+ * The sum over channels comes first, so that the box sum runs over one plane a group; a 1x1 kernel with stride 1 needs
+ * none. Passes over memory for B = 2, M = 1, beside the convolutions themselves: forward 1 read of x (norm plane) and
+ * 3 over y (s r, |.|, product); explain 1 over y; normal 2 over y, 2 over x. MaxOut adds 2 over s forward, 1 backward.
+ */
+import * as tf from '@tensorflow/tfjs';
+import {
+  type ConvConfig,
+  conv2d,
+  conv2dFilterGrad,
+  conv2dInputGrad,
+  sumPool2d,
+  sumPool2dGrad,
+} from '../engine/ops.js';
+import {
+  applyScale,
+  chooseMaxOut,
+  filterGradient,
+  scaleGradients,
+  spreadMaxOut,
+  unitFilters,
+} from './bcosScale.js';
+import type { CallArgs } from './callArgs.js';
+import {
+  channelsOf,
+  configError,
+  finiteNumber,
+  type Pair,
+  singleInput,
+  singleShape,
+  wholeNumber,
+  wholePair,
+} from './checks.js';
+import { closedForm } from './closedForm.js';
+import { groupRows, spreadGroups, sumOfSquares } from './groupSums.js';
+import { KaimingNormal } from './kaimingNormal.js';
+import type { StateRule } from './stateRule.js';
+import { windowLength } from './windowLength.js';
+
+/** Inside the root of the patch norm. */
+const NORM_EPSILON = 1e-6;
+
+type Shape4 = [number, number, number, number];
+
+export interface BcosConv2dConfig {
+  name?: string;
+  trainable?: boolean;
+  outChannels: number;
+  /** Default 1. */
+  kernel?: Pair;
+  /** Default 1. */
+  stride?: Pair;
+  /** Zeros on both sides. Default 0. */
+  padding?: Pair;
+  /** Default 1. */
+  dilation?: Pair;
+  /** Default 1. */
+  groups?: number;
+  /** Exponent B >= 1, default 2. */
+  b?: number;
+  /** Filters an output, default 1. */
+  maxOut?: number;
+  /** Of the initial weights (Kaiming normal, fan-out), default 0. */
+  seed?: number;
+}
+
+/** How to compute a B-cos convolution: the arguments of `bcosConv2d` that are not tensors. */
+export interface BcosConvRule {
+  readonly conv: ConvConfig;
+  readonly b: number;
+  readonly maxOut: number;
+  /** The output is divided by it (1: not at all). */
+  readonly divisor: number;
+}
+
+/** P = patch sum of x^2: [N,H,W,C] -> [N,H',W',groups]. */
+function patchSquares(x: tf.Tensor4D, kernel: readonly [number, number], c: ConvConfig): tf.Tensor4D {
+  const plane = sumOfSquares(x, c.groups);
+  return isPointwise(kernel, c) ? plane : sumPool2d(plane, { ...c, kernel });
+}
+
+function isPointwise(kernel: readonly number[], c: ConvConfig): boolean {
+  return [...kernel, ...c.stride].every((v) => v === 1) && c.padding.every((v) => v === 0);
+}
+
+/** x [N,H,W,Cin], w [kh,kw,Cin/groups,Cout*maxOut] -> [N,H',W',Cout]; differentiable, see the top of the file. */
+export function bcosConv2d(x: tf.Tensor4D, w: tf.Tensor4D, rule: BcosConvRule, explain: boolean): tf.Tensor {
+  const { conv, b, maxOut } = rule;
+  const kernel: [number, number] = [w.shape[0], w.shape[1]];
+  const forward = () => {
+    const filters = unitFilters(w);
+    const unit = filters.unit as tf.Tensor4D;
+    const response = conv2d(x, unit, conv);
+    const choice = maxOut > 1 ? chooseMaxOut(response, maxOut) : null;
+    const s = choice?.best ?? response;
+    const index = choice === null ? [] : [choice.index];
+    if (b === 1) return { y: s, unit, inverseNorm: filters.inverseNorm, index, kept: [], r: null };
+    const r = tf.rsqrt(tf.add(patchSquares(x, kernel, conv), NORM_EPSILON)) as tf.Tensor4D;
+    const outputs = s.shape[3] as number;
+    const { y, kept } = applyScale(s, spreadGroups(r, outputs), b);
+    return { y, unit, inverseNorm: filters.inverseNorm, index, kept, r };
+  };
+  const divided = (y: tf.Tensor): tf.Tensor => (rule.divisor === 1 ? y : tf.mul(y, 1 / rule.divisor));
+  const spread = (ds: tf.Tensor, index: tf.Tensor | undefined): tf.Tensor4D =>
+    (index === undefined ? ds : spreadMaxOut(ds, index, maxOut)) as tf.Tensor4D;
+  const choices = maxOut > 1 ? 1 : 0;
+  const inputShape = x.shape;
+
+  if (explain) {
+    return closedForm(
+      [x],
+      () => {
+        const { y, unit, index, kept } = forward();
+        return { value: divided(y), saved: [unit, ...index, ...kept.slice(0, 1)] };
+      },
+      (dy, [unit, ...rest]) => {
+        const g = divided(dy);
+        const a = rest[choices];
+        const ds = spread(a === undefined ? g : tf.mul(g, a), choices > 0 ? rest[0] : undefined);
+        return [conv2dInputGrad(ds, unit as tf.Tensor4D, inputShape, conv)];
+      },
+    );
+  }
+  return closedForm(
+    [x, w],
+    () => {
+      const { y, unit, inverseNorm, index, kept, r } = forward();
+      const scale = r === null ? [] : [y, r, ...kept];
+      return { value: divided(y), saved: [x, unit, inverseNorm, ...index, ...scale] };
+    },
+    (dy, [x, unit, inverseNorm, ...rest]) => {
+      const g = divided(dy);
+      const index = choices > 0 ? rest[0] : undefined;
+      const [y, r, ...kept] = rest.slice(choices);
+      const image = x as tf.Tensor4D;
+      const scaled = y === undefined ? { ds: g, factor: 1, toNorm: null } : scaleGradients(g, y, kept, b);
+      const ds = spread(scaled.ds, index);
+      const throughFilters = conv2dInputGrad(ds, tf.mul(unit, scaled.factor), inputShape, conv);
+      const d = tf.mul(conv2dFilterGrad(image, ds, unit.shape as Shape4, conv), scaled.factor);
+      const dw = filterGradient(d, unit, inverseNorm);
+      if (scaled.toNorm === null) return [throughFilters, dw];
+      // 2 dP = -r^2 sum over the outputs of the group; the factor 2 of d(x^2) cancels the 1/2 of the root.
+      const plane = tf.mul(tf.neg(tf.square(r)), groupRows(scaled.toNorm as tf.Tensor4D, conv.groups));
+      const back = isPointwise(kernel, conv)
+        ? (plane as tf.Tensor4D)
+        : sumPool2dGrad(plane as tf.Tensor4D, [...inputShape.slice(0, 3), conv.groups] as Shape4, {
+            ...conv,
+            kernel,
+          });
+      return [tf.add(throughFilters, tf.mul(x, spreadGroups(back, inputShape[3]))), dw];
+    },
+  );
+}
+
+/** See the top of the file. Weight `linear.weight` [kh,kw,in/groups,outChannels*maxOut]; no bias. */
+export class BcosConv2d extends tf.layers.Layer {
+  static readonly className: string = 'BcosConv2d';
+  readonly stateRules: Readonly<Record<string, StateRule>> = { 'linear.weight': 'conv' };
+  readonly outChannels: number;
+  readonly kernel: readonly [number, number];
+  readonly conv: ConvConfig;
+  readonly b: number;
+  readonly maxOut: number;
+  readonly seed: number;
+  protected filters: tf.LayerVariable | null = null;
+
+  constructor(config: BcosConv2dConfig) {
+    super(config as unknown as ConstructorParameters<typeof tf.layers.Layer>[0]);
+    const at = this.name;
+    this.outChannels = wholeNumber(at, 'outChannels', config.outChannels, 1);
+    this.kernel = wholePair(at, 'kernel', config.kernel ?? 1, 1);
+    this.conv = {
+      stride: wholePair(at, 'stride', config.stride ?? 1, 1),
+      padding: wholePair(at, 'padding', config.padding ?? 0, 0),
+      dilation: wholePair(at, 'dilation', config.dilation ?? 1, 1),
+      groups: wholeNumber(at, 'groups', config.groups ?? 1, 1),
+    };
+    this.b = finiteNumber(at, 'b', config.b ?? 2, 1);
+    this.maxOut = wholeNumber(at, 'maxOut', config.maxOut ?? 1, 1);
+    this.seed = wholeNumber(at, 'seed', config.seed ?? 0, 0);
+    if (this.outChannels % this.conv.groups !== 0)
+      throw configError(at, 'outChannels', `a multiple of groups (${this.conv.groups})`, this.outChannels);
+  }
+
+  override build(inputShape: tf.Shape | tf.Shape[]): void {
+    const channels = channelsOf(this, inputShape, 4);
+    const { groups } = this.conv;
+    if (channels % groups !== 0)
+      throw configError(this.name, 'groups', `a divisor of the ${channels} input channels`, groups);
+    this.filters = this.addWeight(
+      'linear.weight',
+      [...this.kernel, channels / groups, this.outChannels * this.maxOut],
+      'float32',
+      new KaimingNormal({ seed: this.seed, stream: this.name }),
+    );
+    super.build(inputShape);
+  }
+
+  /** What the output is divided by; `BcosConv2dWithScale` overrides it. */
+  protected divisor(_inChannels: number): number {
+    return 1;
+  }
+
+  override call(inputs: tf.Tensor | tf.Tensor[], args: CallArgs): tf.Tensor {
+    return tf.tidy(() => {
+      const x = singleInput(inputs) as tf.Tensor4D;
+      const w = this.filters?.read() as tf.Tensor4D;
+      const rule = { conv: this.conv, b: this.b, maxOut: this.maxOut, divisor: this.divisor(x.shape[3]) };
+      return bcosConv2d(x, w, rule, args?.explain === true);
+    });
+  }
+
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+    const [batch, height, width] = singleShape(inputShape);
+    const { stride, padding, dilation } = this.conv;
+    const along = (size: number | null, axis: 0 | 1): number | null =>
+      windowLength(size, this.kernel[axis], stride[axis], padding[axis], dilation[axis]);
+    return [batch, along(height, 0), along(width, 1), this.outChannels];
+  }
+
+  override getConfig(): tf.serialization.ConfigDict {
+    return {
+      ...super.getConfig(),
+      outChannels: this.outChannels,
+      kernel: [...this.kernel],
+      stride: [...this.conv.stride],
+      padding: [...this.conv.padding],
+      dilation: [...this.conv.dilation],
+      groups: this.conv.groups,
+      b: this.b,
+      maxOut: this.maxOut,
+      seed: this.seed,
+    };
+  }
+}
+tf.serialization.registerClass(BcosConv2d);

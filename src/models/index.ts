@@ -1,0 +1,15 @@
+export { BcosModel } from './bcosModel.js';
+export { type CreateOptions, createModel } from './createModel.js';
+export { loadModel } from './loadModel.js';
+export { type HeadOptions, withNewHead } from './newHead.js';
+export {
+  defaultLogitBias,
+  type ModelOptions,
+  NORM_NAMES,
+  type NormName,
+  type ResolvedOptions,
+} from './options.js';
+export { listModels, type ModelEntry, modelEntry } from './registry.js';
+export type { StorageType } from './saveModel.js';
+export type { ModelSpec, Preprocessing } from './spec.js';
+export type { StateEntry } from './stateDict.js';
