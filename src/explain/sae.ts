@@ -5,8 +5,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
+import type { NamedTensor } from '../convert/dtypes.js';
 import { readSafetensors, writeSafetensors } from '../convert/safetensors.js';
-import type { NamedTensor } from '../convert/types.js';
 import { writeFileAtomic, writeFolderAtomic } from '../core/atomicFile.js';
 import { FactError, messageOf } from '../core/errors.js';
 import { fromFloat16, toFloat16 } from '../core/float16.js';

@@ -1,0 +1,186 @@
+/*
+ * Loss of the TopK autoencoder and its gradients in closed form, for one batch x [B, C].
+ *
+ *   E [K, C] encoder; R [K, C] decoder transposed: row j is the direction that latent j writes.
+ *   u = topk_k(relu(x E^T))            x' = u R            e = x - x'  (held constant in the auxiliary term)
+ *   l2   = mean_rows |e|^2
+ *   aux  = mean_rows |e - z R|^2 / mean_rows |e - mean_rows(e)|^2
+ *          z = per row the `auxK` largest values of relu(x E^T) among dead latents, the denominator held constant
+ *   loss = l2 + auxAlpha aux
+ *
+ *   g = 2/B (x' - x)                   dR = u^T g          du = g R^T at selected positive entries    dE = du^T x
+ *   h = 2 auxAlpha/(B denominator) (z R - e)               dR += z^T h,  dz = h R^T where z > 0,      dE += dz^T x
+ *
+ * Dead = `counter >= threshold` after this batch: all counters grow by B, then those of latents that fired are 0.
+ * Fired = selected with a positive value (the reference also counts selected zeros: rows with fewer than k positive
+ * values; the choice among those is arbitrary).
+ *
+ * The denominator is 0 where all residuals are equal, e.g. one row; below 1e-12 of mean |x|^2 it is rounding dust. The
+ * term is then left out (the reference gives the largest float and NaN gradients).
+ *
+ * Cost: five products of B x K x C where everything is dense. Decoding and du read k rows of R a row of x instead
+ * (`decodeRows`), which leaves three. The auxiliary term works on `auxWidth` gathered latents, dead ones first, so
+ * that it costs 4 auxWidth/K of such a product each; the caller picks a width that holds all dead latents, 0 for none.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { gatherLast, scatterLast } from '../../engine/ops.js';
+
+export interface SaeLossOptions {
+  readonly k: number;
+  /** Weight of the auxiliary term (1/32). */
+  readonly auxAlpha: number;
+  /** Most latents that the auxiliary term uses per row (256). */
+  readonly auxK: number;
+  /** Rows without firing after which a latent is dead. */
+  readonly deadAfterRows: number;
+  /** Latents that the auxiliary term is computed over: at least the number of dead ones; 0 leaves the term out. */
+  readonly auxWidth: number;
+}
+
+/** Everything that one batch yields; all tensors belong to the caller. */
+export type SaeGradients = {
+  readonly loss: tf.Scalar;
+  readonly l2: tf.Scalar;
+  /** Auxiliary term, 0 where none is dead. */
+  readonly aux: tf.Scalar;
+  /** Its numerator, 0 where none is dead. */
+  readonly auxNumerator: tf.Scalar;
+  /** Number of dead latents after this batch, float32. */
+  readonly dead: tf.Scalar;
+  /** Non-zero activations per row, mean. */
+  readonly l0: tf.Scalar;
+  readonly encoderGrad: tf.Tensor2D;
+  readonly decoderRowsGrad: tf.Tensor2D;
+  /** int32 [K]: rows since last fired, this batch counted. */
+  readonly counters: tf.Tensor1D;
+  /** int32 [K]: rows of this batch in which each latent fired. */
+  readonly fired: tf.Tensor1D;
+};
+
+const VARIANCE_DUST = 1e-12;
+
+type AuxTerm = {
+  value: tf.Scalar;
+  numerator: tf.Scalar;
+  encoderGrad: tf.Tensor2D;
+  decoderRowsGrad: tf.Tensor2D;
+};
+
+/** mean over rows of the sum of squares, of [B, C]. */
+function meanSquaredNorm(x: tf.Tensor2D): tf.Scalar {
+  return tf.div(tf.sum(tf.square(x)), x.shape[0]) as tf.Scalar;
+}
+
+/** Rows `values` [W, C] at distinct places `indices` [W] of [K, C], zeros elsewhere. */
+function scatterRows(values: tf.Tensor2D, indices: tf.Tensor1D, latents: number): tf.Tensor2D {
+  const [width, channels] = values.shape;
+  const source = tf.cast(
+    scatterLast(tf.range(1, width + 1, 1, 'float32'), indices, latents),
+    'int32',
+  ) as tf.Tensor1D;
+  return tf.gather(tf.concat([tf.zeros([1, channels]) as tf.Tensor2D, values]), source) as tf.Tensor2D;
+}
+
+function auxTerm(
+  x: tf.Tensor2D,
+  residual: tf.Tensor2D,
+  deadMask: tf.Tensor1D,
+  encoder: tf.Tensor2D,
+  decoderRows: tf.Tensor2D,
+  options: SaeLossOptions,
+): AuxTerm {
+  const rows = x.shape[0];
+  const latents = encoder.shape[0];
+  const { auxWidth: width, auxK } = options;
+  const { values: isDead, indices } = tf.topk(deadMask, width);
+  const encoderPart = tf.gather(encoder, indices) as tf.Tensor2D;
+  const decoderPart = tf.gather(decoderRows, indices) as tf.Tensor2D;
+  const positive = tf.mul(tf.relu(tf.matMul(x, encoderPart, false, true)), isDead) as tf.Tensor2D;
+  let z = positive;
+  if (width > auxK) {
+    const top = tf.topk(positive, auxK);
+    z = scatterLast(top.values, top.indices, width) as tf.Tensor2D;
+  }
+  const difference = tf.sub(tf.matMul(z, decoderPart), residual) as tf.Tensor2D;
+  const variance = meanSquaredNorm(tf.sub(residual, tf.mean(residual, 0, true)) as tf.Tensor2D);
+  const counts = tf.mul(
+    tf.cast(tf.greater(variance, tf.mul(meanSquaredNorm(x), VARIANCE_DUST)), 'float32'),
+    tf.minimum(tf.sum(deadMask), 1),
+  );
+  const weight = tf.div(counts, tf.add(variance, tf.sub(1, counts))) as tf.Scalar;
+  const numerator = meanSquaredNorm(difference);
+  const h = tf.mul(difference, tf.mul(weight, (2 * options.auxAlpha) / rows)) as tf.Tensor2D;
+  const dz = tf.mul(tf.matMul(h, decoderPart, false, true), tf.step(z)) as tf.Tensor2D;
+  return {
+    value: tf.mul(numerator, weight) as tf.Scalar,
+    numerator: tf.mul(numerator, tf.minimum(tf.sum(deadMask), 1)) as tf.Scalar,
+    encoderGrad: scatterRows(tf.matMul(dz, x, true, false), indices as tf.Tensor1D, latents),
+    decoderRowsGrad: scatterRows(tf.matMul(z, h, true, false), indices as tf.Tensor1D, latents),
+  };
+}
+
+/**
+ * Loss, gradients and counters of one batch; formulas above. x [B, C], encoder and decoderRows [K, C], counters int32
+ * [K]. Pure: the same function eager and compiled. Caller disposes the results.
+ */
+export function saeGradients(
+  x: tf.Tensor2D,
+  encoder: tf.Tensor2D,
+  decoderRows: tf.Tensor2D,
+  counters: tf.Tensor1D,
+  options: SaeLossOptions,
+): SaeGradients {
+  const rows = x.shape[0];
+  const latents = encoder.shape[0];
+  return tf.tidy(() => {
+    const { values: top, indices } = tf.topk(tf.matMul(x, encoder, false, true), options.k);
+    const values = tf.relu(top) as tf.Tensor2D;
+    const u = scatterLast(values, indices, latents) as tf.Tensor2D;
+    const residual = tf.sub(x, tf.matMul(u, decoderRows)) as tf.Tensor2D;
+    const g = tf.mul(residual, -2 / rows) as tf.Tensor2D;
+    const du = tf.mul(
+      gatherLast(tf.matMul(g, decoderRows, false, true), indices),
+      tf.step(values),
+    ) as tf.Tensor2D;
+    let encoderGrad = tf.matMul(
+      scatterLast(du, indices, latents) as tf.Tensor2D,
+      x,
+      true,
+      false,
+    ) as tf.Tensor2D;
+    let decoderRowsGrad = tf.matMul(u, g, true, false) as tf.Tensor2D;
+
+    const fired = tf.sum(tf.step(u), 0) as tf.Tensor1D;
+    const silent = tf.cast(tf.equal(fired, 0), 'int32');
+    const newCounters = tf.mul(tf.add(counters, tf.scalar(rows, 'int32')), silent) as tf.Tensor1D;
+    const deadMask = tf.cast(
+      tf.greaterEqual(newCounters, tf.scalar(options.deadAfterRows, 'int32')),
+      'float32',
+    ) as tf.Tensor1D;
+
+    const l2 = meanSquaredNorm(residual);
+    let loss = l2;
+    let aux = tf.scalar(0);
+    let auxNumerator = tf.scalar(0);
+    if (options.auxWidth > 0) {
+      const term = auxTerm(x, residual, deadMask, encoder, decoderRows, options);
+      aux = term.value;
+      auxNumerator = term.numerator;
+      loss = tf.add(l2, tf.mul(aux, options.auxAlpha)) as tf.Scalar;
+      encoderGrad = tf.add(encoderGrad, term.encoderGrad) as tf.Tensor2D;
+      decoderRowsGrad = tf.add(decoderRowsGrad, term.decoderRowsGrad) as tf.Tensor2D;
+    }
+    return {
+      loss,
+      l2,
+      aux,
+      auxNumerator,
+      dead: tf.sum(deadMask) as tf.Scalar,
+      l0: tf.div(tf.sum(fired), rows) as tf.Scalar,
+      encoderGrad,
+      decoderRowsGrad,
+      counters: newCounters,
+      fired: tf.cast(fired, 'int32') as tf.Tensor1D,
+    };
+  });
+}
