@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
-import { addPart, chainParts, type NetworkPart, purePart } from '../../src/explain/parts.js';
+import { chainParts, type NetworkPart, purePart } from '../../src/explain/parts.js';
 import { BatchNormUncentered2d } from '../../src/layers/batchNormUncentered2d.js';
 import { BcosConv2d } from '../../src/layers/bcosConv2d.js';
 import { LogitLayer } from '../../src/layers/logitLayer.js';
@@ -149,5 +149,3 @@ export function between(stages: Stages, from: string | null, to: string | null):
   const end = to === null ? stages.length : indexOf(to) + 1;
   return chainParts(stages.slice(start, end).map(([, part]) => part));
 }
-
-export { addPart };

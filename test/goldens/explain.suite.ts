@@ -10,6 +10,7 @@ import {
   traceConcepts,
 } from '../../src/explain/conceptProgram.js';
 import { formLedger } from '../../src/explain/ledger.js';
+import { runPart } from '../../src/explain/parts.js';
 import { between, goldenNetwork, type Stages } from '../explain/goldenNetworks.js';
 import type { GoldenCheck, GoldenSuite } from './checks.js';
 import {
@@ -159,8 +160,7 @@ class CaseChecker {
     });
     this.compare('contributions_all_classes', tf.stack(byClass, 1));
     const whole = between(this.stages, null, null);
-    const constants = whole.constants.map(({ value }) => tf.expandDims(value, 0));
-    this.compare('logits_without_sae', tf.add(whole.run(this.image, constants), params.logit_bias));
+    this.compare('logits_without_sae', tf.add(runPart(whole, this.image), params.logit_bias));
   }
 
   private maps(): void {
@@ -208,8 +208,7 @@ class CaseChecker {
     const lower = between(this.stages, null, params.tap);
     const upper = between(this.stages, params.tap, null);
     const whole = between(this.stages, null, null);
-    const constants = whole.constants.map(({ value }) => tf.expandDims(value, 0));
-    const classes = tf.argMax(whole.run(this.image, constants), 1).dataSync();
+    const classes = tf.argMax(runPart(whole, this.image), 1).dataSync();
     const c = attributeChannels(lower, upper, this.image, this.oneHot(classes));
     if (tensors.channel_contributions === undefined) return;
     this.compare('channel_contributions', c.contributions);
