@@ -1,2 +1,3 @@
+export * from './describe.js';
 export * from './ops.js';
 export * from './start.js';

@@ -4,6 +4,7 @@ import { indexError } from '../kernels/lastAxis.js';
 import type { ConvConfig, PoolConfig } from '../kernels/windows.js';
 import { batchMatMul, fusedMatMul } from './matMul.js';
 import { type Native, nativeOf } from './native.js';
+import { type ReduceAttrs, sumMiddle } from './reduce.js';
 import {
   conv2d,
   conv2dFilterGrad,
@@ -15,7 +16,7 @@ import {
 } from './windows.js';
 
 /** Attributes of all kernels below in one record: each reads its own. */
-interface Attrs extends ConvConfig, PoolConfig {
+interface Attrs extends ConvConfig, PoolConfig, ReduceAttrs {
   readonly inputShape: [number, number, number, number];
   readonly filterShape: [number, number, number, number];
   readonly depth: number;
@@ -30,7 +31,8 @@ interface Attrs extends ConvConfig, PoolConfig {
   readonly dimRoundingMode?: 'floor' | 'round' | 'ceil';
 }
 
-type Kernel = (native: Native, inputs: Record<string, tf.Tensor>, attrs: Attrs) => tf.TensorInfo;
+/** A kernel; null hands the work to tfjs's own kernel of that name. */
+type Kernel = (native: Native, inputs: Record<string, tf.Tensor>, attrs: Attrs) => tf.TensorInfo | null;
 
 /** The window of one of tfjs's own convolution kernels. */
 function stockGeometry(
@@ -75,6 +77,8 @@ function throwBadIndex(op: string, indices: tf.Tensor, at: number, depth: number
 }
 
 const KERNELS: Readonly<Record<string, Kernel>> = {
+  Sum: (native, { x }, attrs) => sumMiddle(native, x, attrs, false),
+  Mean: (native, { x }, attrs) => sumMiddle(native, x, attrs, true),
   BatchMatMul: (native, { a, b }, attrs) => batchMatMul(native, a, b, attrs),
   _FusedMatMul: (native, inputs, attrs) => fusedMatMul(native, inputs, attrs),
   Conv2DBackpropInput: (native, { dy, filter }, attrs) =>
@@ -146,16 +150,20 @@ export function registerWasmKernels(): void {
   if (registered) return;
   registered = true;
   for (const [kernelName, run] of Object.entries(KERNELS)) {
-    if (tf.getKernel(kernelName, 'wasm') !== undefined) tf.unregisterKernel(kernelName, 'wasm');
+    const stock = tf.getKernel(kernelName, 'wasm');
+    if (stock !== undefined) tf.unregisterKernel(kernelName, 'wasm');
     tf.registerKernel({
+      ...stock,
       kernelName,
       backendName: 'wasm',
-      kernelFunc: ({ inputs, backend, attrs }) =>
-        run(
-          nativeOf(backend as tf.KernelBackend),
-          inputs as Record<string, tf.Tensor>,
-          attrs as unknown as Attrs,
-        ),
+      kernelFunc: (call) => {
+        const native = nativeOf(call.backend as tf.KernelBackend);
+        const own = run(native, call.inputs as Record<string, tf.Tensor>, call.attrs as unknown as Attrs);
+        if (own !== null) return own;
+        if (stock === undefined)
+          throw new Error(`${kernelName}: no kernel for these inputs on the wasm engine`);
+        return stock.kernelFunc(call);
+      },
     });
   }
 }

@@ -32,7 +32,8 @@ export type NativeName =
   | 'sumPoolGrad'
   | 'scatterLast'
   | 'gatherLast'
-  | 'segmentSum';
+  | 'segmentSum'
+  | 'sumMiddle';
 
 const STACK_BYTES = 65536;
 const ALIGNMENT = 16;

@@ -34,3 +34,27 @@ __attribute__((export_name("segmentSum"))) void segment_sum(i32 rows, i32 size, 
     for (i32 j = 0; j < size; j++) to[j] += x[i * size + j];
   }
 }
+
+enum { BLOCK = 64 };
+
+/* out[outer, inner] = scale * sum over `count` of x[outer, count, inner]. Sums are added up in blocks: `block` is room
+ * for inner floats. */
+__attribute__((export_name("sumMiddle"))) void sum_middle(i32 outer, i32 count, i32 inner, f32 scale, const f32 *x,
+                                                           f32 *out, f32 *block) {
+  for (i32 o = 0; o < outer; o++, x += count * inner, out += inner) {
+    for (i32 j = 0; j < inner; j++) out[j] = 0;
+    for (i32 from = 0; from < count; from += BLOCK) {
+      i32 to = from + BLOCK < count ? from + BLOCK : count;
+      for (i32 j = 0; j < inner; j++) block[j] = 0;
+      for (i32 r = from; r < to; r++) {
+        const f32 *row = x + r * inner;
+        i32 j = 0;
+        for (; j + 4 <= inner; j += 4)
+          wasm_v128_store(block + j, wasm_f32x4_add(wasm_v128_load(block + j), wasm_v128_load(row + j)));
+        for (; j < inner; j++) block[j] += row[j];
+      }
+      for (i32 j = 0; j < inner; j++) out[j] += block[j];
+    }
+    for (i32 j = 0; j < inner; j++) out[j] *= scale;
+  }
+}
