@@ -1,0 +1,222 @@
+import { FactError } from '../../core/errors.js';
+
+/** Element types that a lowered kernel may read or write. */
+export type NumericDType = 'float32' | 'int32' | 'bool';
+export type Values = Float32Array | Int32Array | Uint8Array;
+export type Shape = readonly number[];
+
+/** A float attribute of a node; a plain number is an integer attribute. */
+export interface FloatAttribute {
+  readonly float: number;
+}
+export type AttributeValue = number | string | readonly number[] | FloatAttribute;
+export type Attributes = Readonly<Record<string, AttributeValue>>;
+
+/** ONNX tensor types, by our name: https://onnx.ai/onnx/api/classes.html#tensorproto (enum DataType). */
+export const ONNX_TYPE = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
+export type OnnxType = keyof typeof ONNX_TYPE;
+
+/**
+ * A value of the graph under construction: shape and dtype are known, the numbers are not, unless it is a constant
+ * (`values`, or `uniform` where all elements are equal). A constant gets a name only when a node needs it.
+ */
+export interface Sym {
+  readonly shape: Shape;
+  readonly dtype: NumericDType;
+  name?: string;
+  readonly values?: Values;
+  readonly uniform?: number;
+}
+
+export interface GraphNode {
+  readonly op: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: Attributes;
+}
+
+export interface GraphConstant {
+  readonly name: string;
+  readonly type: OnnxType;
+  readonly dims: Shape;
+  readonly data: Values | BigInt64Array;
+}
+
+/** Input or output of the whole graph. A string dimension is free, its name the same wherever the sizes agree. */
+export interface GraphPort {
+  readonly name: string;
+  readonly type: OnnxType;
+  readonly dims: readonly (number | string)[];
+}
+
+/** A graph ready to be written: only what the outputs depend on. */
+export interface GraphParts {
+  readonly nodes: readonly GraphNode[];
+  readonly constants: readonly GraphConstant[];
+  readonly inputs: readonly GraphPort[];
+  readonly outputs: readonly GraphPort[];
+}
+
+/** Constants up to this many elements are compared by value, so that equal ones are stored once. */
+const SMALL_CONSTANT = 64;
+
+export function sizeOf(shape: Shape): number {
+  return shape.reduce((product, dimension) => product * dimension, 1);
+}
+
+export function sameShape(a: Shape, b: Shape): boolean {
+  return a.length === b.length && a.every((dimension, i) => dimension === b[i]);
+}
+
+/**
+ * An ONNX graph under construction. Equal nodes are made once (common subexpressions), large uniform constants are
+ * never stored, and nodes that no output needs are left out by `parts`.
+ */
+export class Graph {
+  private readonly nodes: GraphNode[] = [];
+  private readonly constants: GraphConstant[] = [];
+  private readonly inputs: GraphPort[] = [];
+  private readonly outputs: GraphPort[] = [];
+  private readonly constantNames = new Map<string, string>();
+  private readonly nodeOutputs = new Map<string, readonly string[]>();
+  private valueCount = 0;
+
+  /** Declares an input; `dims` may replace the shape where a dimension is to stay free. */
+  input(name: string, shape: Shape, dtype: NumericDType, dims: readonly (number | string)[] = shape): Sym {
+    this.inputs.push({ name, type: dtype, dims });
+    return { shape, dtype, name };
+  }
+
+  output(sym: Sym, name: string, dims: readonly (number | string)[] = sym.shape): void {
+    this.nodes.push({ op: 'Identity', inputs: [this.nameOf(sym)], outputs: [name], attributes: {} });
+    this.outputs.push({ name, type: sym.dtype, dims });
+  }
+
+  /** The name of a value for use as a node's input; writes a constant when first asked for. */
+  nameOf(sym: Sym): string {
+    sym.name ??= this.writeConstant(sym);
+    return sym.name;
+  }
+
+  /** A one-dimensional int64 constant: shapes, axes, starts and the like. */
+  ints(values: readonly number[]): string {
+    return this.constant('int64', [values.length], BigInt64Array.from(values, BigInt));
+  }
+
+  /** A float32 scalar as a node input. */
+  scalar(value: number): string {
+    return this.constant('float32', [], Float32Array.of(value));
+  }
+
+  /** A scalar constant value. */
+  scalarSym(value: number, dtype: NumericDType = 'float32'): Sym {
+    const values =
+      dtype === 'float32'
+        ? Float32Array.of(value)
+        : dtype === 'int32'
+          ? Int32Array.of(value)
+          : Uint8Array.of(value);
+    return { shape: [], dtype, values, uniform: values[0] };
+  }
+
+  constant(type: OnnxType, dims: Shape, data: Values | BigInt64Array): string {
+    const isSmall = data.length <= SMALL_CONSTANT;
+    // -0 and 0 print alike but differ, so the sign is part of the key.
+    const text = isSmall
+      ? Array.from<number | bigint, string>(data, (v) => (Object.is(v, -0) ? '-0' : String(v))).join()
+      : '';
+    const key = isSmall ? `${type}[${dims}]${text}` : undefined;
+    const known = key === undefined ? undefined : this.constantNames.get(key);
+    if (known !== undefined) return known;
+    const name = `c${this.constants.length}`;
+    this.constants.push({ name, type, dims, data });
+    if (key !== undefined) this.constantNames.set(key, name);
+    return name;
+  }
+
+  /** Adds a node (or finds an equal one) and returns the names of its outputs. */
+  emitAll(
+    op: string,
+    inputs: readonly string[],
+    attributes: Attributes,
+    outputCount: number,
+  ): readonly string[] {
+    const key = JSON.stringify([op, inputs, attributes]);
+    const known = this.nodeOutputs.get(key);
+    if (known !== undefined && known.length >= outputCount) return known;
+    const outputs = Array.from({ length: outputCount }, () => `t${this.valueCount++}`);
+    this.nodes.push({ op, inputs, outputs, attributes });
+    this.nodeOutputs.set(key, outputs);
+    return outputs;
+  }
+
+  /** Adds a node with one output and returns its name. */
+  emit(op: string, inputs: readonly string[], attributes: Attributes = {}): string {
+    return this.emitAll(op, inputs, attributes, 1)[0];
+  }
+
+  /** Adds a node whose one output is a value of the given shape and dtype. */
+  node(
+    op: string,
+    inputs: readonly (Sym | string)[],
+    shape: Shape,
+    dtype: NumericDType,
+    attributes: Attributes = {},
+  ): Sym {
+    const names = inputs.map((input) => (typeof input === 'string' ? input : this.nameOf(input)));
+    return { shape, dtype, name: this.emit(op, names, attributes) };
+  }
+
+  /** What the outputs depend on, in order. */
+  parts(): GraphParts {
+    const needed = new Set(this.outputs.map((port) => port.name));
+    const nodes: GraphNode[] = [];
+    for (const node of this.nodes.toReversed()) {
+      if (!node.outputs.some((name) => needed.has(name))) continue;
+      nodes.push(node);
+      for (const name of node.inputs) needed.add(name);
+    }
+    return {
+      nodes: nodes.reverse(),
+      constants: this.constants.filter((constant) => needed.has(constant.name)),
+      inputs: this.inputs.filter((port) => needed.has(port.name)),
+      outputs: this.outputs,
+    };
+  }
+
+  private writeConstant(sym: Sym): string {
+    const size = sizeOf(sym.shape);
+    if (sym.uniform !== undefined && size > SMALL_CONSTANT) {
+      const scalar = this.constant(sym.dtype, [], filled(sym.dtype, 1, sym.uniform));
+      return this.emit('Expand', [scalar, this.ints(sym.shape)]);
+    }
+    const values =
+      sym.values ?? (sym.uniform === undefined ? undefined : filled(sym.dtype, size, sym.uniform));
+    if (values === undefined) {
+      throw new FactError({
+        code: 'E_TRACE_INTERNAL',
+        message: `a value of shape [${sym.shape}] has neither a name nor a constant`,
+        remedy: 'This is a fault in the tracer: please report it with the function that was compiled.',
+      });
+    }
+    return this.constant(sym.dtype, sym.shape, values);
+  }
+}
+
+/** A new array of the dtype's kind, every element `value`. */
+export function filled(dtype: NumericDType, size: number, value: number): Values {
+  return newValues(dtype, size).fill(value);
+}
+
+/** A new zeroed array of the dtype's kind. */
+export function newValues(dtype: NumericDType, size: number): Values {
+  if (dtype === 'float32') return new Float32Array(size);
+  return dtype === 'int32' ? new Int32Array(size) : new Uint8Array(size);
+}
+
+/** The values as an array of the dtype's own kind; the same array where it already is. */
+export function asValues(values: ArrayLike<number>, dtype: NumericDType): Values {
+  if (dtype === 'float32') return values instanceof Float32Array ? values : Float32Array.from(values);
+  if (dtype === 'int32') return values instanceof Int32Array ? values : Int32Array.from(values);
+  return values instanceof Uint8Array ? values : Uint8Array.from(values);
+}

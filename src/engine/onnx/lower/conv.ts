@@ -1,0 +1,216 @@
+import type * as tf from '@tensorflow/tfjs';
+import type { Graph, Shape, Sym } from '../graph.js';
+import { activate, add, mul } from './elementwise.js';
+import { concat, reshape, reverse, transpose } from './layout.js';
+import { type Attrs, attrsOf, type LoweringTable, unsupported } from './lowering.js';
+import {
+  flattenPixels,
+  isUnitStride,
+  outputPadding,
+  paddedWindow,
+  stockConvolution,
+  taps,
+  toChannelsFirst,
+  toChannelsLast,
+  type WindowGeometry,
+  windowAttributes,
+} from './window.js';
+
+/**
+ * Convolutions and their two gradients. Images are NHWC, filters HWIO with I the input channels of one group:
+ * output channel o belongs to group floor(o / (O / groups)).
+ */
+
+interface OwnAttrs {
+  readonly stride: readonly [number, number];
+  readonly padding: readonly [number, number];
+  readonly dilation: readonly [number, number];
+  readonly groups: number;
+}
+
+type StockAttrs = tf.Conv2DAttrs & { readonly filterShape?: number[]; readonly inputShape?: number[] };
+
+const FLOAT = 'float32';
+
+/** HWIO -> OIHW; the groups' order along O is ONNX's. */
+function toOihw(graph: Graph, filter: Sym): Sym {
+  return transpose(graph, filter, [3, 2, 0, 1]);
+}
+
+function convolve(graph: Graph, x: Sym, weights: Sym, w: WindowGeometry, group: number, bias?: Sym): Sym {
+  const shape = [x.shape[0], weights.shape[0], ...w.output];
+  const inputs = [toChannelsFirst(graph, x), weights, ...(bias ? [bias] : [])];
+  return toChannelsLast(graph, graph.node('Conv', inputs, shape, FLOAT, { ...windowAttributes(w), group }));
+}
+
+function convolveTransposed(graph: Graph, dy: Sym, weights: Sym, w: WindowGeometry, group: number): Sym {
+  const shape = [dy.shape[0], weights.shape[1] * group, ...w.input];
+  const attributes = { ...windowAttributes(w), group, output_padding: outputPadding(w) };
+  return toChannelsLast(
+    graph,
+    graph.node('ConvTranspose', [toChannelsFirst(graph, dy), weights], shape, FLOAT, attributes),
+  );
+}
+
+/** HWIO -> the weights of the reverse convolution: flipped in H and W, input and output channels swapped per group. */
+function toReversed(graph: Graph, filter: Sym, groups: number): Sym {
+  const [h, w, inputs, outputs] = filter.shape;
+  const flipped = reverse(graph, filter, [0, 1]);
+  if (groups === 1) return transpose(graph, flipped, [2, 3, 0, 1]);
+  const split = reshape(graph, flipped, [h, w, inputs, groups, outputs / groups]);
+  const swapped = transpose(graph, split, [3, 2, 4, 0, 1]);
+  return reshape(graph, swapped, [groups * inputs, outputs / groups, h, w]);
+}
+
+/** The geometry of dx = conv(dy, reversed filter) for stride 1, or undefined where its padding would be negative. */
+function reversedWindow(w: WindowGeometry): WindowGeometry | undefined {
+  if (!isUnitStride(w)) return undefined;
+  const reach = w.kernel.map((size, axis) => w.dilation[axis] * (size - 1));
+  const pads = w.pads.map((amount, side) => reach[side % 2] - amount) as unknown as WindowGeometry['pads'];
+  return pads.some((amount) => amount < 0) ? undefined : { ...w, pads, input: w.output, output: w.input };
+}
+
+function inputGradient(graph: Graph, dy: Sym, filter: Sym, w: WindowGeometry, groups: number): Sym {
+  const reversed = reversedWindow(w);
+  if (reversed) return convolve(graph, dy, toReversed(graph, filter, groups), reversed, groups);
+  return convolveTransposed(graph, dy, toOihw(graph, filter), w, groups);
+}
+
+/** [N,P,M] x [N,M,Q] summed over N -> [P,Q]. */
+function sumOfProducts(graph: Graph, left: Sym, right: Sym): Sym {
+  const shape = [...left.shape.slice(0, -1), right.shape[right.shape.length - 1]];
+  const products = graph.node('MatMul', [left, right], shape, FLOAT);
+  if (shape[0] === 1) return reshape(graph, products, shape.slice(1));
+  return graph.node('ReduceSum', [products, graph.ints([0])], shape.slice(1), FLOAT, { keepdims: 0 });
+}
+
+/**
+ * df[i,j,c,o] = sum over n and pixels of tap(i,j)[n,c,pixel] dy[n,pixel,o]: the taps side by side, one matrix product
+ * per image (per group), the sum over images. Faster than a convolution with dy as the filter.
+ */
+function filterGradient(
+  graph: Graph,
+  x: Sym,
+  dy: Sym,
+  filterShape: Shape,
+  w: WindowGeometry,
+  groups: number,
+): Sym {
+  const [kh, kw, inputs, outputs] = filterShape;
+  const area = kh * kw;
+  const batch = x.shape[0];
+  const pixels = w.output[0] * w.output[1];
+  const errors = flattenPixels(graph, toChannelsFirst(graph, dy));
+  const columns = flattenPixels(graph, concat(graph, taps(graph, x, w), 1));
+  if (groups === 1) {
+    return reshape(graph, sumOfProducts(graph, columns, transpose(graph, errors, [0, 2, 1])), filterShape);
+  }
+  const byTap = reshape(graph, columns, [batch, area, groups, inputs, pixels]);
+  const byGroup = reshape(graph, transpose(graph, byTap, [0, 2, 1, 3, 4]), [
+    batch,
+    groups,
+    area * inputs,
+    pixels,
+  ]);
+  const grouped = reshape(graph, errors, [batch, groups, outputs / groups, pixels]);
+  const sums = sumOfProducts(graph, byGroup, transpose(graph, grouped, [0, 1, 3, 2]));
+  return reshape(graph, transpose(graph, sums, [1, 0, 2]), filterShape);
+}
+
+/** Depthwise: each tap times dy, summed over images and pixels; filter [kh,kw,C,multiplier] or [kh,kw,1,C]. */
+function depthwiseFilterGradient(graph: Graph, x: Sym, dy: Sym, filterShape: Shape, w: WindowGeometry): Sym {
+  const channels = x.shape[3];
+  const multiplier = dy.shape[3] / channels;
+  const errors = toChannelsFirst(graph, dy);
+  const [n, , h, wide] = errors.shape;
+  const split = multiplier === 1 ? errors : reshape(graph, errors, [n, channels, multiplier, h, wide]);
+  const axes = graph.ints(multiplier === 1 ? [0, 2, 3] : [0, 3, 4]);
+  const sums = taps(graph, x, w).map((tap) => {
+    const block = multiplier === 1 ? tap : reshape(graph, tap, [n, channels, 1, h, wide]);
+    const product = mul(graph, { a: block, b: split });
+    const sum = graph.node(
+      'ReduceSum',
+      [product, axes],
+      multiplier === 1 ? [channels] : [channels, multiplier],
+      FLOAT,
+      { keepdims: 0 },
+    );
+    return reshape(graph, sum, [1, channels * multiplier]);
+  });
+  return reshape(graph, concat(graph, sums, 0), filterShape);
+}
+
+/** tfjs's depthwise filter [h,w,C,m] -> ONNX weights [C m, 1, h, w]. */
+function depthwiseWeights(graph: Graph, filter: Sym): Sym {
+  const [h, w, channels, multiplier] = filter.shape;
+  return reshape(graph, transpose(graph, filter, [2, 3, 0, 1]), [channels * multiplier, 1, h, w]);
+}
+
+function stock(attrs: Attrs): StockAttrs {
+  return attrsOf<StockAttrs>(attrs);
+}
+
+function required(shape: number[] | undefined, kernel: string, name: string): number[] {
+  if (shape === undefined) throw unsupported(kernel, `no ${name}`);
+  return shape;
+}
+
+function ownWindow(image: Shape, filter: Shape, attrs: Attrs): { w: WindowGeometry; groups: number } {
+  const own = attrsOf<OwnAttrs>(attrs);
+  return { w: paddedWindow(image, [filter[0], filter[1]], own), groups: own.groups };
+}
+
+export const convolutions: LoweringTable = {
+  Conv2D: (graph, { x, filter }, attrs) =>
+    convolve(
+      graph,
+      x,
+      toOihw(graph, filter),
+      stockConvolution(x.shape, filter.shape, stock(attrs), false),
+      1,
+    ),
+  FusedConv2D: (graph, { x, filter, bias, preluActivationWeights }, attrs) => {
+    const { activation, leakyreluAlpha } = attrsOf<tf.FusedConv2DAttrs>(attrs);
+    const w = stockConvolution(x.shape, filter.shape, stock(attrs), false);
+    const isVector = bias?.shape.length === 1;
+    const product = convolve(graph, x, toOihw(graph, filter), w, 1, isVector ? bias : undefined);
+    const biased = bias && !isVector ? add(graph, { a: product, b: bias }) : product;
+    return activate(graph, biased, activation, { alpha: leakyreluAlpha, weights: preluActivationWeights });
+  },
+  Conv2DBackpropInput: (graph, { dy, filter }, attrs) => {
+    const image = required(stock(attrs).inputShape, 'Conv2DBackpropInput', 'inputShape');
+    return inputGradient(graph, dy, filter, stockConvolution(image, filter.shape, stock(attrs), false), 1);
+  },
+  Conv2DBackpropFilter: (graph, { x, dy }, attrs) => {
+    const shape = required(stock(attrs).filterShape, 'Conv2DBackpropFilter', 'filterShape');
+    return filterGradient(graph, x, dy, shape, stockConvolution(x.shape, shape, stock(attrs), false), 1);
+  },
+  DepthwiseConv2dNative: (graph, { x, filter }, attrs) => {
+    const w = stockConvolution(x.shape, filter.shape, stock(attrs), true);
+    return convolve(graph, x, depthwiseWeights(graph, filter), w, x.shape[3]);
+  },
+  DepthwiseConv2dNativeBackpropInput: (graph, { dy, filter }, attrs) => {
+    const image = required(stock(attrs).inputShape, 'DepthwiseConv2dNativeBackpropInput', 'inputShape');
+    const w = stockConvolution(image, filter.shape, stock(attrs), true);
+    return convolveTransposed(graph, dy, depthwiseWeights(graph, filter), w, image[3]);
+  },
+  DepthwiseConv2dNativeBackpropFilter: (graph, { x, dy }, attrs) => {
+    const shape = required(stock(attrs).filterShape, 'DepthwiseConv2dNativeBackpropFilter', 'filterShape');
+    return depthwiseFilterGradient(graph, x, dy, shape, stockConvolution(x.shape, shape, stock(attrs), true));
+  },
+  FactConv2d: (graph, { x, filter }, attrs) => {
+    const { w, groups } = ownWindow(x.shape, filter.shape, attrs);
+    return convolve(graph, x, toOihw(graph, filter), w, groups);
+  },
+  FactConv2dInputGrad: (graph, { dy, filter }, attrs) => {
+    const { w, groups } = ownWindow(attrsOf<{ inputShape: number[] }>(attrs).inputShape, filter.shape, attrs);
+    return inputGradient(graph, dy, filter, w, groups);
+  },
+  FactConv2dFilterGrad: (graph, { x, dy }, attrs) => {
+    const { filterShape } = attrsOf<{ filterShape: number[] }>(attrs);
+    const { w, groups } = ownWindow(x.shape, filterShape, attrs);
+    const isDepthwise = groups === x.shape[3] && groups > 1 && filterShape[3] === groups;
+    if (isDepthwise) return depthwiseFilterGradient(graph, x, dy, filterShape, w);
+    return filterGradient(graph, x, dy, filterShape, w, groups);
+  },
+};

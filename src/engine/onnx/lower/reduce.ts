@@ -1,0 +1,79 @@
+import { type Graph, type NumericDType, ONNX_TYPE, type Sym } from '../graph.js';
+import { cast, toFloat } from './elementwise.js';
+import { type Attrs, attrsOf, axesOf, type Lowering, type LoweringTable, positiveAxis } from './lowering.js';
+
+interface ReduceAttrs {
+  readonly axis?: number | readonly number[];
+  readonly reductionIndices?: number | readonly number[];
+  readonly keepDims?: boolean;
+}
+
+function reduce(graph: Graph, op: string, x: Sym, attrs: Attrs): Sym {
+  const { axis, reductionIndices, keepDims } = attrsOf<ReduceAttrs>(attrs);
+  const axes = axesOf(axis ?? reductionIndices, x.shape);
+  if (axes.length === 0) return x;
+  const shape = keepDims
+    ? x.shape.map((size, i) => (axes.includes(i) ? 1 : size))
+    : x.shape.filter((_, i) => !axes.includes(i));
+  const keepdims = keepDims ? 1 : 0;
+  // In opset 17 ReduceSum takes the axes as an input, the others as an attribute.
+  if (op === 'ReduceSum') return graph.node(op, [x, graph.ints(axes)], shape, x.dtype, { keepdims });
+  return graph.node(op, [x], shape, x.dtype, { axes, keepdims });
+}
+
+/** A reduction over booleans: through integers, which ONNX can reduce. */
+function reduceBool(op: string): Lowering {
+  return (graph, { x }, attrs) => cast(graph, reduce(graph, op, cast(graph, x, 'int32'), attrs), 'bool');
+}
+
+const plain =
+  (op: string): Lowering =>
+  (graph, { x }, attrs) =>
+    reduce(graph, op, x, attrs);
+
+/** Index of the greatest or least element; among equal ones the first, as tfjs does. */
+function argument(op: 'ArgMax' | 'ArgMin'): Lowering {
+  return (graph, { x }, attrs) => {
+    const [axis] = axesOf(attrsOf<ReduceAttrs>(attrs).axis, x.shape);
+    const shape = x.shape.filter((_, i) => i !== axis);
+    const index = graph.emit(op, [graph.nameOf(x)], { axis, keepdims: 0 });
+    return graph.node('Cast', [index], shape, 'int32', { to: ONNX_TYPE.int32 });
+  };
+}
+
+function topK(graph: Graph, x: Sym, k: number): Sym[] {
+  const shape = [...x.shape.slice(0, -1), k];
+  const [values, places] = graph.emitAll('TopK', [graph.nameOf(x), graph.ints([k])], { axis: -1 }, 2);
+  const indices = graph.node('Cast', [places], shape, 'int32', { to: ONNX_TYPE.int32 });
+  return [{ shape, dtype: x.dtype, name: values }, indices];
+}
+
+export const reductions: LoweringTable = {
+  Sum: (graph, { x }, attrs) =>
+    reduce(graph, 'ReduceSum', x.dtype === 'bool' ? cast(graph, x, 'int32') : x, attrs),
+  Mean: (graph, { x }, attrs) => reduce(graph, 'ReduceMean', toFloat(graph, x), attrs),
+  Max: plain('ReduceMax'),
+  Min: plain('ReduceMin'),
+  Prod: plain('ReduceProd'),
+  All: reduceBool('ReduceMin'),
+  Any: reduceBool('ReduceMax'),
+  ArgMax: argument('ArgMax'),
+  ArgMin: argument('ArgMin'),
+  TopK: (graph, { x }, attrs) => topK(graph, x, attrsOf<{ k: number }>(attrs).k),
+  Softmax: (graph, { logits }, attrs) =>
+    graph.node('Softmax', [logits], logits.shape, 'float32', {
+      axis: positiveAxis(attrsOf<{ dim: number }>(attrs).dim, logits.shape.length),
+    }),
+  LogSoftmax: (graph, { logits }, attrs) =>
+    graph.node('LogSoftmax', [logits], logits.shape, 'float32', {
+      axis: positiveAxis(attrsOf<{ axis: number }>(attrs).axis, logits.shape.length),
+    }),
+  Cumsum: (graph, { x }, attrs) => {
+    const { axis, exclusive, reverse } = attrsOf<{ axis: number; exclusive?: boolean; reverse?: boolean }>(
+      attrs,
+    );
+    const along = graph.constant('int64', [], BigInt64Array.of(BigInt(positiveAxis(axis, x.shape.length))));
+    const flags = { exclusive: exclusive ? 1 : 0, reverse: reverse ? 1 : 0 };
+    return graph.node('CumSum', [x, along], x.shape, x.dtype as NumericDType, flags);
+  },
+};

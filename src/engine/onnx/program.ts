@@ -1,0 +1,185 @@
+import * as tf from '@tensorflow/tfjs';
+import { FactError, messageOf } from '../../core/errors.js';
+import { buildTree, type TensorTree } from '../tensorTree.js';
+import { type DataId, holdData, releaseData, tensorFromInfo } from '../tfInternals.js';
+import type { OnnxBackend } from './backend.js';
+import { asValues, type NumericDType, type Shape, sizeOf, type Values } from './graph.js';
+import { serializeModel } from './proto.js';
+import type { GraphSession, NamedOrtTensors } from './session.js';
+import { type ArgumentSpec, type Trace, updateName } from './trace.js';
+import { VARIABLE_PREFIX } from './tracer.js';
+
+type Layout = Omit<Trace, 'parts'>;
+
+interface PendingOutput {
+  readonly shape: Shape;
+  readonly dtype: NumericDType;
+  readonly values: Values;
+}
+
+/**
+ * A traced function loaded into ONNX Runtime. Arguments and variables are fed where they lie. A variable that the
+ * function assigns has a second array: the run writes there, and once it has succeeded the two change places, so a
+ * failed run changes nothing.
+ */
+export class GraphProgram {
+  private readonly spares = new Map<tf.Variable, Values>();
+
+  private constructor(
+    private readonly backend: OnnxBackend,
+    private readonly name: string,
+    private readonly session: GraphSession,
+    private readonly specs: readonly ArgumentSpec[],
+    private readonly layout: Layout,
+    private readonly fedNames: ReadonlySet<string>,
+  ) {}
+
+  /** Throws FactError E_COMPILE where ONNX Runtime refuses the graph. */
+  static async load(
+    backend: OnnxBackend,
+    name: string,
+    specs: readonly ArgumentSpec[],
+    trace: Trace,
+  ): Promise<GraphProgram> {
+    const { parts, ...layout } = trace;
+    const fedNames = new Set(parts.inputs.map((port) => port.name));
+    try {
+      const session = await backend.runtime.graphSession(serializeModel(parts, name));
+      return new GraphProgram(backend, name, session, specs, layout, fedNames);
+    } catch (error) {
+      throw new FactError({
+        code: 'E_COMPILE',
+        message: `${name}: ONNX Runtime refuses its graph of ${parts.nodes.length} nodes: ${messageOf(error).split('\n')[0]}`,
+        remedy:
+          'This is a fault in the onnx engine: please report it; --no-compile runs the same code meanwhile.',
+        cause: error,
+      });
+    }
+  }
+
+  /** Whether every variable inside the graph still has the value that was put there. */
+  get isCurrent(): boolean {
+    return this.layout.baked.every(
+      ({ variable, dataId, version }) =>
+        variable.isDisposed ||
+        (variable.dataId === dataId && (this.backend.record(dataId).version ?? 0) === version),
+    );
+  }
+
+  /** Runs the graph once; the caller owns the tensors of the result and has seen to it that runs do not overlap. */
+  async run(args: readonly tf.Tensor[]): Promise<TensorTree> {
+    const { outputs, updated, fed } = this.layout;
+    const held = [...args, ...fed].map((tensor) => tensor.dataId as DataId);
+    const feeds = this.feeds(args);
+    for (const dataId of held) holdData(this.backend, dataId);
+    const results = outputs.map((output) => this.allocate(output.shape, output.dtype));
+    const news = updated.map((variable) => this.spare(variable));
+    const fetches: NamedOrtTensors = {};
+    results.forEach((result, i) => {
+      fetches[outputs[i].name] = this.ortTensor(result);
+    });
+    updated.forEach((variable, i) => {
+      fetches[updateName(variable)] = this.ortTensor({
+        shape: variable.shape,
+        dtype: variable.dtype as NumericDType,
+        values: news[i],
+      });
+    });
+    try {
+      await this.session.run(feeds, fetches);
+    } catch (error) {
+      for (const { values } of results) this.backend.buffers.recycle(values);
+      throw new FactError({
+        code: 'E_COMPILED_RUN',
+        message: `${this.name}: ONNX Runtime failed: ${messageOf(error).split('\n')[0]}`,
+        remedy:
+          'With too little memory use a smaller batch; else please report it. --no-compile runs the same code.',
+        cause: error,
+      });
+    } finally {
+      for (const dataId of held) releaseData(this.backend, dataId);
+    }
+    updated.forEach((variable, i) => {
+      this.commit(variable, news[i]);
+    });
+    return buildTree(
+      this.layout.form,
+      results.map((result) => tensorFromInfo(this.backend.wrap(result), this.backend)),
+    );
+  }
+
+  async dispose(): Promise<void> {
+    for (const values of this.spares.values()) this.backend.buffers.recycle(values);
+    this.spares.clear();
+    await this.session.release();
+  }
+
+  private feeds(args: readonly tf.Tensor[]): NamedOrtTensors {
+    const feeds: NamedOrtTensors = {};
+    this.specs.forEach(({ name, shape, dtype }, i) => {
+      if (this.fedNames.has(name))
+        feeds[name] = this.ortTensor({ shape, dtype, values: this.valuesOf(args[i]) });
+    });
+    for (const variable of this.layout.fed) {
+      if (variable.isDisposed) throw this.disposedVariable(variable);
+      const name = VARIABLE_PREFIX + variable.name;
+      if (!this.fedNames.has(name)) continue;
+      feeds[name] = this.ortTensor({
+        shape: variable.shape,
+        dtype: variable.dtype as NumericDType,
+        values: this.valuesOf(variable),
+      });
+    }
+    return feeds;
+  }
+
+  private valuesOf(tensor: tf.Tensor): Values {
+    const dataId = tensor.dataId as DataId;
+    this.backend.materialize(dataId);
+    return asValues(this.backend.record(dataId).values as Values, tensor.dtype as NumericDType);
+  }
+
+  private allocate(shape: Shape, dtype: NumericDType): PendingOutput {
+    return { shape, dtype, values: this.backend.buffers.allocate(dtype, sizeOf(shape)) };
+  }
+
+  private spare(variable: tf.Variable): Values {
+    const known = this.spares.get(variable);
+    if (known !== undefined) return known;
+    const fresh = this.backend.buffers.allocate(variable.dtype as NumericDType, variable.size);
+    this.spares.set(variable, fresh);
+    return fresh;
+  }
+
+  /** Gives a variable its new values; its old array becomes the next spare, unless somebody else may see it. */
+  private commit(variable: tf.Variable, values: Values): void {
+    const record = this.backend.record(variable.dataId as DataId);
+    this.spares.delete(variable);
+    if (record.refCount > 1) {
+      // Other tensors share the old values: they keep them.
+      const info = this.backend.wrap({
+        shape: variable.shape,
+        dtype: variable.dtype as NumericDType,
+        values,
+      });
+      tf.tidy(() => variable.assign(tensorFromInfo(info, this.backend)));
+      return;
+    }
+    if (this.backend.buffers.owns(record.values)) this.spares.set(variable, record.values as Values);
+    record.values = values;
+    record.uniform = undefined;
+    record.version = (record.version ?? 0) + 1;
+  }
+
+  private ortTensor({ shape, dtype, values }: PendingOutput): NamedOrtTensors[string] {
+    return this.backend.runtime.tensor(dtype, values, shape);
+  }
+
+  private disposedVariable(variable: tf.Variable): FactError {
+    return new FactError({
+      code: 'E_COMPILED_RUN',
+      message: `${this.name}: variable ${variable.name} was disposed after the function was compiled`,
+      remedy: 'Dispose the compiled function together with the model that it uses.',
+    });
+  }
+}

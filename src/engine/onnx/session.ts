@@ -1,0 +1,104 @@
+import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-common';
+import type { Binding } from 'onnxruntime-node/dist/binding.js';
+import { FactError, messageOf } from '../../core/errors.js';
+import { Graph, type NumericDType, type Shape, type Values } from './graph.js';
+import { serializeModel } from './proto.js';
+
+/** The version whose internal binding eager execution relies on; package.json pins it too. */
+export const ONNX_RUNTIME_VERSION = '1.30.0';
+
+type SessionOptions = InferenceSession.SessionOptions;
+/** Named tensors that go into or come out of a run. */
+export type NamedOrtTensors = Record<string, Tensor>;
+
+/** A compiled graph that runs through ONNX Runtime's public interface. */
+export type GraphSession = InferenceSession;
+
+/** A small session that runs at once, in the calling turn of the event loop. */
+export interface SyncSession {
+  run(feeds: NamedOrtTensors, fetches: NamedOrtTensors): void;
+  dispose(): void;
+}
+
+function options(threads: number | undefined, arena: boolean): SessionOptions {
+  return {
+    ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+    graphOptimizationLevel: 'all',
+    enableCpuMemArena: arena,
+    logSeverityLevel: 3,
+    // Every session has its own threads: left spinning, those of many sessions take the processor from each other.
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
+  };
+}
+
+/** ONNX Runtime as this package uses it: graphs through the public interface, single kernels through the binding. */
+export class OrtRuntime {
+  private constructor(
+    private readonly createSession: (bytes: Uint8Array, options: SessionOptions) => Promise<InferenceSession>,
+    private readonly tensorClass: TensorConstructor,
+    private readonly binding: { readonly InferenceSession: Binding.InferenceSessionConstructor },
+    /** Threads of the sessions made from now on; undefined leaves it to ONNX Runtime. */
+    public threads: number | undefined,
+  ) {}
+
+  /**
+   * Loads onnxruntime-node and proves with a small graph that its binding behaves as expected.
+   * Throws FactError E_ENGINE_MISSING with the reason.
+   */
+  static async load(threads: number | undefined): Promise<OrtRuntime> {
+    try {
+      const ort = await import('onnxruntime-node');
+      const internal = await import('onnxruntime-node/dist/binding.js');
+      internal.initOrt();
+      const create = (bytes: Uint8Array, o: SessionOptions) => ort.InferenceSession.create(bytes, o);
+      const runtime = new OrtRuntime(create, ort.Tensor, internal.binding, threads);
+      runtime.selfTest();
+      return runtime;
+    } catch (error) {
+      throw new FactError({
+        code: 'E_ENGINE_MISSING',
+        message: `engine onnx: onnxruntime-node ${ONNX_RUNTIME_VERSION} is not usable: ${messageOf(error).split('\n')[0]}`,
+        remedy: `Run \`npm install onnxruntime-node@${ONNX_RUNTIME_VERSION}\`, or use --engine wasm.`,
+        cause: error,
+      });
+    }
+  }
+
+  /** A view of an array as ONNX Runtime takes it; nothing is copied. */
+  tensor(dtype: NumericDType, values: Values, shape: Shape): Tensor {
+    return new this.tensorClass(dtype, values, shape);
+  }
+
+  /** Loads a graph for repeated runs. Rejects with ONNX Runtime's own error. */
+  async graphSession(bytes: Uint8Array): Promise<GraphSession> {
+    return this.createSession(bytes, options(this.threads, true));
+  }
+
+  /** Loads a small graph to be run synchronously. */
+  syncSession(bytes: Uint8Array): SyncSession {
+    const session = new this.binding.InferenceSession();
+    const data = bytes.buffer as ArrayBuffer;
+    session.loadModel(data, bytes.byteOffset, bytes.byteLength, options(this.threads, false));
+    return {
+      run: (feeds, fetches) => {
+        session.run(feeds, fetches, {});
+      },
+      dispose: () => session.dispose(),
+    };
+  }
+
+  /** The binding must read our arrays where they lie and write into the given output. */
+  private selfTest(): void {
+    const graph = new Graph();
+    const x = graph.input('x', [3], 'float32');
+    graph.output(graph.node('Mul', [x, x], [3], 'float32'), 'y');
+    const session = this.syncSession(serializeModel(graph.parts(), 'selfTest'));
+    const result = new Float32Array(3);
+    session.run(
+      { x: this.tensor('float32', Float32Array.of(1, 2, 3), [3]) },
+      { y: this.tensor('float32', result, [3]) },
+    );
+    session.dispose();
+    if (result.join() !== '1,4,9') throw new Error(`its self-test gave [${result}], expected [1,4,9]`);
+  }
+}
