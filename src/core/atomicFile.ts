@@ -33,6 +33,15 @@ function flushFolder(folder: string): void {
   }
 }
 
+/** Removes what a failed write left; a failure of this must not hide the first one. */
+function removeLeftover(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch (error) {
+    if (systemCodeOf(error) === undefined) throw error;
+  }
+}
+
 /**
  * Writes a file so that a reader sees the old content or the new, never a part: written beside under a temporary
  * name, flushed, renamed. Creates the folder. On failure the temporary file is removed.
@@ -60,7 +69,7 @@ export function writeFileAtomic(path: string, content: Uint8Array | string | rea
     renameSync(temporary, path);
     flushFolder(folder);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    removeLeftover(temporary);
     throw writeError(path, error);
   }
 }
@@ -82,16 +91,23 @@ export async function writeFolderAtomic(
     await fill(temporary);
     flushFolder(temporary);
     rmSync(old, { recursive: true, force: true });
+    let hasOld = true;
     try {
       renameSync(target, old);
     } catch (error) {
       if (systemCodeOf(error) !== 'ENOENT') throw error;
+      hasOld = false;
     }
-    renameSync(temporary, target);
+    try {
+      renameSync(temporary, target);
+    } catch (error) {
+      if (hasOld) renameSync(old, target);
+      throw error;
+    }
     flushFolder(parent);
     rmSync(old, { recursive: true, force: true });
   } catch (error) {
-    rmSync(temporary, { recursive: true, force: true });
+    removeLeftover(temporary);
     throw error instanceof FactError ? error : writeError(target, error);
   }
 }

@@ -24,8 +24,9 @@ export class Random {
     };
     for (const key of keys) {
       hash ^= key >>> 0;
-      mix();
-      hash = (hash ^ Math.floor(key / 2 ** 32)) | 0;
+      const mixed = mix();
+      const high = Math.floor(key / 2 ** 32);
+      if (high !== 0) hash = (mixed ^ high) | 0;
       hash = mix() | 0;
     }
     this.a = mix();

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { FactError } from '../core/index.js';
+import { readDatasetIndex } from './datasetIndex.js';
 import { kindOf, listFolder, openImageFolder } from './imageFolder.js';
 import { ImageReader, type ImageTable } from './imageTable.js';
 import { openTarShards } from './tarShards.js';
@@ -97,12 +98,26 @@ function chooseSplit(path: string, splits: readonly Split[], wanted: Split | und
   });
 }
 
+/** Throws FactError E_SHARD_MISSING where the index lists a shard of the split that is not there. */
+function checkComplete(folder: string, names: readonly string[], belongs: (name: string) => boolean): void {
+  const listed = Object.keys(readDatasetIndex(folder)?.shards ?? {}).filter(belongs);
+  const missing = listed.filter((name) => !names.includes(name));
+  if (missing.length === 0) return;
+  throw new FactError({
+    code: 'E_SHARD_MISSING',
+    message: `${folder} lacks ${missing.length} of ${listed.length} shards that its index.json lists, the first is ${missing[0]}`,
+    remedy: 'Fetch the missing shards.',
+  });
+}
+
 async function openTable(path: string, wanted: Split | undefined): Promise<ImageTable> {
   const { kind, splits } = layoutOf(path);
   if (kind === 'shards' && kindOf(path) === 'file') return openTarShards([path]);
   const split = chooseSplit(path, splits, wanted);
   if (kind === 'shards') {
-    const names = listFolder(path).filter((name) => isShardName(name) && splitOf(name) === (split ?? null));
+    const belongs = (name: string): boolean => isShardName(name) && splitOf(name) === (split ?? null);
+    const names = listFolder(path).filter(belongs);
+    checkComplete(path, names, belongs);
     return openTarShards(names.map((name) => join(path, name)));
   }
   const root = split === undefined ? path : join(path, split);

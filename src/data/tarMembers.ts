@@ -50,6 +50,8 @@ export async function scanTar(
   archive.on('entry', (header, stream, next) => {
     const size = header.size ?? 0;
     const { name, type } = header;
+    // A failed archive fails its open member too; the archive's error is the one that is reported.
+    stream.on('error', () => {});
     if (type === 'directory') {
       stream.resume();
       next();
