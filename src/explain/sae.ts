@@ -11,9 +11,8 @@ import { writeFileAtomic, writeFolderAtomic } from '../core/atomicFile.js';
 import { FactError, messageOf } from '../core/errors.js';
 import { fromFloat16, toFloat16 } from '../core/float16.js';
 import { sha256, sha256File } from '../core/hash.js';
-import { nearestName } from '../core/nearest.js';
 import { checkSaeSize } from '../layers/topKSae.js';
-import type { BcosModel } from '../models/model.js';
+import type { BcosModel } from '../models/bcosModel.js';
 import { parseSaeConfig, SAE_FORMAT_VERSION, type SaeConfig } from './saeConfig.js';
 
 export const SAE_CONFIG_FILE = 'cfg.json';
@@ -251,21 +250,11 @@ export async function loadSae(folder: string): Promise<Sae> {
 }
 
 /** What `matchSae` and the collection of features need of a model. */
-export type TappedModel = Pick<BcosModel, 'spec' | 'segment'>;
+export type TappedModel = Pick<BcosModel, 'spec' | 'segment' | 'stageNames'>;
 
-/** Channels of the features at a tap. Throws FactError E_TAP for a tap that the model lacks, with the nearest name. */
-export function tapChannels(model: TappedModel, tap: string): number {
-  const { taps, arch } = model.spec;
-  if (!taps.includes(tap)) {
-    const near = nearestName(tap, taps);
-    throw new FactError({
-      code: 'E_TAP',
-      message: `network ${arch} has no tap "${tap}"`,
-      remedy: `${near === undefined ? '' : `Did you mean "${near}"? `}It has: ${taps.join(', ')}.`,
-      exitCode: 2,
-    });
-  }
-  const shape = model.segment(null, tap).outputs[0].shape;
+/** Channels of the features at a tap. Throws FactError E_TAP_UNKNOWN, which names the nearest tap. */
+export function tapChannels(model: Pick<TappedModel, 'segment'>, tap: string): number {
+  const { shape } = model.segment(null, tap).outputs[0];
   return shape[shape.length - 1] as number;
 }
 
@@ -278,7 +267,8 @@ function mismatch(what: string, remedy: string): FactError {
  * Throws FactError E_SAE_MISMATCH that names both sides.
  */
 export function matchSae(model: TappedModel, sae: Sae): void {
-  const { arch, weightsHash, taps } = model.spec;
+  const { arch, weightsHash } = model.spec;
+  const taps = model.stageNames.slice(0, -1);
   const remedy = 'Use the autoencoder that was trained for this network, or train one with `fact sae train`.';
   if (sae.meta.arch !== null && sae.meta.arch !== arch) {
     throw mismatch(
