@@ -75,15 +75,15 @@ function contiguousStrides(shape: readonly number[]): number[] {
 
 /**
  * A PyTorch checkpoint (zip form) as pieces: an OrderedDict of plain tensors, which
- * `torch.load(path, weights_only=True)` reads. Tensors that share their bytes object share their storage.
+ * `torch.load(path, weights_only=True)` reads, below the key `under` where one is given (as in Lightning files).
+ * Tensors that share their bytes object share their storage.
  * Throws E_CKPT_UNSUPPORTED for an element type that PyTorch lacks and for names that are there twice.
  */
-export function encodePyTorch(tensors: readonly NamedTensor[]): Uint8Array[] {
+export function encodePyTorch(tensors: readonly NamedTensor[], under: string | null = null): Uint8Array[] {
   const errors = new CheckpointErrors('PyTorch checkpoint');
-  const pickle = new PickleWriter()
-    .raw(0x80, 2)
-    .global('collections', 'OrderedDict')
-    .symbol(`${EMPTY_DICT_CALL}(`);
+  const pickle = new PickleWriter().raw(0x80, 2);
+  if (under !== null) pickle.symbol('}').text(under);
+  pickle.global('collections', 'OrderedDict').symbol(`${EMPTY_DICT_CALL}(`);
   const records: ZipEntry[] = [];
   const keys = new Map<Uint8Array, Map<string, string>>();
   const names = new Set<string>();
@@ -133,7 +133,7 @@ export function encodePyTorch(tensors: readonly NamedTensor[]): Uint8Array[] {
     pickle.symbol('tR');
   }
   const members: ZipEntry[] = [
-    { name: 'archive/data.pkl', bytes: pickle.symbol('u').end() },
+    { name: 'archive/data.pkl', bytes: pickle.symbol(under === null ? 'u' : 'us').end() },
     { name: 'archive/byteorder', bytes: Buffer.from('little') },
     ...records,
     { name: 'archive/version', bytes: Buffer.from('3\n') },
@@ -151,6 +151,10 @@ export function encodePyTorch(tensors: readonly NamedTensor[]): Uint8Array[] {
 }
 
 /** Writes a PyTorch checkpoint atomically. Throws E_WRITE, E_CKPT_UNSUPPORTED, E_CKPT_TOO_LARGE. */
-export function writePyTorch(path: string, tensors: readonly NamedTensor[]): void {
-  writeFileAtomic(path, encodePyTorch(tensors));
+export function writePyTorch(
+  path: string,
+  tensors: readonly NamedTensor[],
+  under: string | null = null,
+): void {
+  writeFileAtomic(path, encodePyTorch(tensors, under));
 }

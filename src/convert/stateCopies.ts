@@ -63,7 +63,10 @@ export function findCopies(tensors: readonly NamedTensor[], wanted: readonly Wan
   );
   const byName = new Map(wanted.map((entry) => [entry.name, entry]));
   const copies = prefixes.map((prefix): StateCopy => {
-    const inner = prefixes.filter((other) => other.length > prefix.length && other.startsWith(prefix));
+    // Another copy below this prefix, and what lies beside it (`ema.n_averaged` beside `ema.module.`), is not of this copy.
+    const inner = prefixes
+      .filter((other) => other.length > prefix.length && other.startsWith(prefix))
+      .map((other) => other.slice(0, other.indexOf('.', prefix.length) + 1));
     const found = new Map<string, NamedTensor>();
     const leftOver: NamedTensor[] = [];
     for (const tensor of tensors) {
