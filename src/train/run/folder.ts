@@ -1,0 +1,80 @@
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeFileAtomic } from '../../core/atomicFile.js';
+import { FactError } from '../../core/errors.js';
+import { readCheckpointFile } from '../checkpoint/format.js';
+import type { RunState } from '../checkpoint/state.js';
+import { configDifferences, formatConfig } from '../config/resolved.js';
+import type { TrainConfig } from '../config/schema.js';
+
+/** Where a run keeps what. */
+export interface RunPaths {
+  readonly config: string;
+  readonly last: string;
+  readonly best: string;
+  readonly model: string;
+  readonly averageModel: string;
+}
+
+export function runPaths(folder: string): RunPaths {
+  return {
+    config: join(folder, 'config.yaml'),
+    last: join(folder, 'checkpoints', 'last.safetensors'),
+    best: join(folder, 'checkpoints', 'best.safetensors'),
+    model: join(folder, 'model'),
+    averageModel: join(folder, 'model-average'),
+  };
+}
+
+/** Removes what a killed run left half-written. Only for the holder of the folder's lock. */
+function removeLeftovers(folder: string): void {
+  for (const place of [folder, join(folder, 'checkpoints')]) {
+    if (!existsSync(place)) continue;
+    for (const name of readdirSync(place)) {
+      if (/^\..*\.\d+\.(tmp|old)$/.test(name)) rmSync(join(place, name), { recursive: true, force: true });
+    }
+  }
+}
+
+/** Refuses a recipe that differs from the one a run was started with. Throws FactError E_CONFIG_CHANGED. */
+export function checkSameConfig(before: TrainConfig, now: TrainConfig, folder: string): void {
+  const differences = configDifferences(before, now);
+  if (differences.length === 0) return;
+  throw new FactError({
+    code: 'E_CONFIG_CHANGED',
+    message: `${folder}: the recipe changed since the run was started: ${differences.slice(0, 4).join('; ')}`,
+    remedy: 'Resume with the same recipe, or start a new run with another --out.',
+  });
+}
+
+/**
+ * Makes a run's folder ready: a new one gets its config.yaml; one to resume keeps its own. Needs the folder's lock.
+ * @returns the last checkpoint's content to resume from, null for a new run (also one killed before its first checkpoint)
+ * Throws FactError E_RUN_EXISTS, E_CHECKPOINT_*, E_CONFIG_CHANGED, E_WRITE.
+ */
+export function openRunFolder(
+  folder: string,
+  config: TrainConfig,
+  resume: boolean,
+): ReturnType<typeof readCheckpointFile> | null {
+  const paths = runPaths(folder);
+  if (!resume && (existsSync(paths.config) || existsSync(paths.last))) {
+    throw new FactError({
+      code: 'E_RUN_EXISTS',
+      message: `${folder} already holds a run`,
+      remedy: 'Add --resume to go on with it, or choose another --out.',
+    });
+  }
+  if (resume && !existsSync(paths.config)) {
+    throw new FactError({
+      code: 'E_CHECKPOINT_MISSING',
+      message: `${folder} holds no run to resume`,
+      remedy: 'Check --out, or leave out --resume to start a new run.',
+    });
+  }
+  removeLeftovers(folder);
+  const content = resume && existsSync(paths.last) ? readCheckpointFile(paths.last) : null;
+  if (content !== null) checkSameConfig((content.state as unknown as RunState).config, config, folder);
+  writeFileAtomic(paths.config, formatConfig(config));
+  return content;
+}

@@ -1,0 +1,71 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { writeError } from '../../core/atomicFile.js';
+import { FactError, systemCodeOf } from '../../core/errors.js';
+
+interface Holder {
+  readonly pid: number;
+  readonly host: string;
+  /** Start of the process as the system counts it, so that a reused process id is not taken for the holder. */
+  readonly started: string | null;
+}
+
+function processStart(pid: number): string | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+  } catch {
+    return null; // not Linux, or gone: the process id alone has to do
+  }
+}
+
+function isAlive(holder: Holder): boolean {
+  if (holder.host !== hostname()) return true;
+  try {
+    process.kill(holder.pid, 0);
+  } catch (error) {
+    if (systemCodeOf(error) === 'ESRCH') return false;
+  }
+  return holder.started === null || processStart(holder.pid) === holder.started;
+}
+
+function readHolder(path: string): Holder | null {
+  try {
+    const value = JSON.parse(readFileSync(path, 'utf8')) as Partial<Holder>;
+    if (Number.isInteger(value.pid) && typeof value.host === 'string') {
+      return { pid: value.pid as number, host: value.host, started: value.started ?? null };
+    }
+  } catch (error) {
+    if (!(error instanceof SyntaxError) && systemCodeOf(error) !== 'ENOENT') throw error;
+  }
+  return null;
+}
+
+/**
+ * Takes the lock of a run's folder, so that no second run writes there; a lock whose process is gone is taken over.
+ * @returns a function that gives the lock back
+ * Throws FactError E_RUN_LOCKED, E_WRITE.
+ */
+export function lockFolder(folder: string): () => void {
+  const path = join(folder, 'run.lock');
+  const me: Holder = { pid: process.pid, host: hostname(), started: processStart(process.pid) };
+  for (let attempt = 0; ; attempt++) {
+    try {
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(path, JSON.stringify(me), { flag: 'wx' });
+      return () => rmSync(path, { force: true });
+    } catch (error) {
+      if (systemCodeOf(error) !== 'EEXIST') throw writeError(path, error);
+      const holder = readHolder(path);
+      if (attempt > 0 || (holder !== null && isAlive(holder))) {
+        throw new FactError({
+          code: 'E_RUN_LOCKED',
+          message: `${folder} is in use by process ${holder?.pid ?? '?'} on ${holder?.host ?? '?'}`,
+          remedy: `Wait for that run, choose another --out, or delete ${path} if it is gone.`,
+        });
+      }
+      rmSync(path, { force: true });
+    }
+  }
+}
