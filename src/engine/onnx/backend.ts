@@ -65,6 +65,8 @@ export class OnnxBackend extends MathBackendCPU {
   readonly eager: EagerKernels;
   /** Set while a function is traced. */
   tracer: ActiveTracer | null = null;
+  /** Calls whose largest input has fewer elements than this run on cpu kernels. Tests set 0. */
+  smallCall = SMALL_CALL;
 
   constructor(readonly runtime: OrtRuntime) {
     super();
@@ -191,7 +193,7 @@ export class OnnxBackend extends MathBackendCPU {
     const sizes = infos.map((info) => sizeOf(info.shape));
     if (sizes.includes(0) || infos.some((info) => !isNumeric(info.dtype))) return false;
     if (cpuKernel === undefined) return true;
-    return !FREE_KERNELS.has(kernel) && Math.max(...sizes) >= SMALL_CALL;
+    return !FREE_KERNELS.has(kernel) && Math.max(...sizes) >= this.smallCall;
   }
 
   private runEager(kernel: string, inputs: KernelInputs, attrs: Attrs): KernelResult {

@@ -8,7 +8,8 @@ export interface CallSite {
 
 const FRAME = /^\s*at (?:async )?(?:(.+?) \()?(?:file:\/\/)?(.+?:\d+:\d+)\)?$/;
 const ENGINE_FOLDER = /[\\/]engine[\\/](onnx|tfInternals|compile)/;
-const TFJS = /[\\/]@tensorflow[\\/]/;
+/** Built files, and the sources that source maps name. */
+const TFJS = /(^|[\\/])(@tensorflow|tfjs-(core|layers|backend-cpu))[\\/]/;
 
 /**
  * The innermost frame of a stack that is neither tfjs nor this engine, and the tfjs function that it called.

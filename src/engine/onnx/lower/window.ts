@@ -25,7 +25,7 @@ interface StockAttrs {
 
 function fromInfo(c: tf.backend_util.Conv2DInfo): WindowGeometry {
   const { top, left, bottom, right } = c.padInfo;
-  return {
+  const w: WindowGeometry = {
     kernel: [c.filterHeight, c.filterWidth],
     stride: [c.strideHeight, c.strideWidth],
     dilation: [c.dilationHeight, c.dilationWidth],
@@ -33,6 +33,12 @@ function fromInfo(c: tf.backend_util.Conv2DInfo): WindowGeometry {
     input: [c.inHeight, c.inWidth],
     output: [c.outHeight, c.outWidth],
   };
+  // tfjs may round up, and with numeric padding it takes the height's kernel and stride for the width too.
+  const surplus = outputPadding(w);
+  if (surplus.some((rows, axis) => rows < 0 || rows >= w.stride[axis])) {
+    throw unsupported('Conv2D or pooling', 'an output size that is not rounded down');
+  }
+  return w;
 }
 
 /** Geometry of one of tfjs's own convolutions. */
