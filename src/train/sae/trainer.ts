@@ -5,7 +5,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { FactError } from '../../core/errors.js';
 import { type Compiled, compile } from '../../engine/compile.js';
-import { checkSaeSize } from '../../layers/topKSae.js';
+import { scatterDense } from '../../layers/topK.js';
+import { checkSaeSize, encodeSparse } from '../../layers/topKSae.js';
 import { saeGradients } from './gradients.js';
 import { learningRateMultiplier, type SaeSchedule } from './schedule.js';
 import { ADAM, adam, clipFactor, removeParallel, unitRows } from './update.js';
@@ -252,6 +253,16 @@ export class SaeTrainer {
     const values = Int32Array.from(await this.variables.activity.data());
     if (reset) this.write('activity', new Int32Array(values.length));
     return values;
+  }
+
+  /** Reconstruction of features [B, C] by the weights as they are, in the features' own scale. Caller disposes. */
+  async reconstruct(features: tf.Tensor2D): Promise<tf.Tensor2D> {
+    return tf.tidy(() => {
+      const { encoder, decoder_rows: rows } = this.variables;
+      const code = encodeSparse(features, encoder as unknown as tf.Tensor2D, this.options.k);
+      const dense = scatterDense(code.values, code.indices, this.options.latents) as tf.Tensor2D;
+      return tf.matMul(dense, rows as unknown as tf.Tensor2D);
+    });
   }
 
   private write(name: StateName, values: Float32Array | Int32Array): void {

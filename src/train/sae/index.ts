@@ -1,0 +1,13 @@
+export * from './collect.js';
+export * from './config.js';
+export * from './evaluate.js';
+export * from './featureFolder.js';
+export * from './featureSource.js';
+export { MemoryFeatures } from './memoryFeatures.js';
+export { varianceExplained } from './metrics.js';
+export { normFactorOf } from './normFactor.js';
+export * from './run.js';
+export type { SaeEpochSummary } from './runLogs.js';
+export { drawPositions, positionBudget } from './sampling.js';
+export { learningRateMultiplier, type SaeSchedule } from './schedule.js';
+export { type SaeStepReport, SaeTrainer, type SaeTrainerOptions } from './trainer.js';
