@@ -278,51 +278,82 @@ export function mapConcepts(
 
 /** Traces between two taps, both with their autoencoder spliced in. */
 export type ConceptTraces = {
-  readonly scores: tf.Tensor2D;
   readonly early: ConceptCode;
   readonly late: ConceptCode;
   readonly earlyPresence: tf.Tensor2D;
   readonly latePresence: tf.Tensor2D;
   /** Contribution of each early concept to the presence of each chosen late one: [N, J, early K]. */
   readonly traces: tf.Tensor3D;
-  /** Contributions to the target: [N, early K] and [N, late K]; each row sums to the target's score. */
-  readonly earlyContributions: tf.Tensor2D;
-  readonly lateContributions: tf.Tensor2D;
 };
 
+/** Contributions to a target with two autoencoders spliced in; each row of both sums to the target's score. */
+export type TwoLevelContributions = {
+  readonly scores: tf.Tensor2D;
+  /** [N, early K] */
+  readonly early: tf.Tensor2D;
+  /** [N, late K] */
+  readonly late: tf.Tensor2D;
+};
+
+interface TwoSaes {
+  readonly early: SaeTensors;
+  readonly late: SaeTensors;
+}
+
+/** The network up to the late tap with both autoencoders, and the share of each early concept in a seed there. */
+function spliceTwo(lower: NetworkPart, middle: NetworkPart, saes: TwoSaes, x: tf.Tensor4D) {
+  const early = splice(runPart(lower, x), saes.early);
+  const features = runPart(middle, early.reconstruction);
+  const late = splice(features, saes.late);
+  const earlyShare = (seed: tf.Tensor): tf.Tensor2D => {
+    const { gradient } = pullBack(middle, early.reconstruction, tf.reshape(seed, features.shape));
+    return attribute(early.code, early.decoderRows, gradient, saes.early).contributions;
+  };
+  return { early, late, earlyShare };
+}
+
 /**
- * Concept-to-concept traces: lower (to the early tap), middle (early to late tap), upper (to the scores).
- * @param ids int32 [N, J] late concepts @param target [N, classes]. Caller disposes.
+ * Concept-to-concept traces through `lower` (to the early tap) and `middle` (early to late tap).
+ * @param ids int32 [N, J] late concepts. Caller disposes.
  */
 export function traceConcepts(
-  parts: { readonly lower: NetworkPart; readonly middle: NetworkPart; readonly upper: NetworkPart },
-  saes: { readonly early: SaeTensors; readonly late: SaeTensors },
+  parts: { readonly lower: NetworkPart; readonly middle: NetworkPart },
+  saes: TwoSaes,
   x: tf.Tensor4D,
-  target: tf.Tensor2D,
   ids: tf.Tensor2D,
 ): ConceptTraces {
   return tf.tidy(() => {
-    const early = splice(runPart(parts.lower, x), saes.early);
-    const features = runPart(parts.middle, early.reconstruction);
-    const late = splice(features, saes.late);
-    const above = pullBack(parts.upper, late.reconstruction, target);
-    const lateShares = attribute(late.code, late.decoderRows, above.gradient, saes.late);
-    const earlyShare = (seed: tf.Tensor): tf.Tensor2D => {
-      const { gradient } = pullBack(parts.middle, early.reconstruction, tf.reshape(seed, features.shape));
-      return attribute(early.code, early.decoderRows, gradient, saes.early).contributions;
-    };
+    const { early, late, earlyShare } = spliceTwo(parts.lower, parts.middle, saes, x);
+    const presence = (code: ConceptCode, sae: SaeTensors): tf.Tensor2D =>
+      sumByConcept(code.values, code.indices, sae.encoder.shape[0]);
     return {
-      scores: above.value as tf.Tensor2D,
       early: early.code,
       late: late.code,
-      earlyPresence: sumByConcept(early.code.values, early.code.indices, saes.early.encoder.shape[0]),
-      latePresence: sumByConcept(late.code.values, late.code.indices, saes.late.encoder.shape[0]),
+      earlyPresence: presence(early.code, saes.early),
+      latePresence: presence(late.code, saes.late),
       traces: tf.stack(
         columns(ids).map((column) => earlyShare(conceptSeed(late.code, null, column, saes.late.encoder))),
         1,
       ) as tf.Tensor3D,
-      earlyContributions: earlyShare(lateShares.gradient),
-      lateContributions: lateShares.contributions,
+    };
+  });
+}
+
+/** Contributions of early and of late concepts to a target [N, classes]. Caller disposes. */
+export function contributeTwoLevels(
+  parts: { readonly lower: NetworkPart; readonly middle: NetworkPart; readonly upper: NetworkPart },
+  saes: TwoSaes,
+  x: tf.Tensor4D,
+  target: tf.Tensor2D,
+): TwoLevelContributions {
+  return tf.tidy(() => {
+    const { late, earlyShare } = spliceTwo(parts.lower, parts.middle, saes, x);
+    const above = pullBack(parts.upper, late.reconstruction, target);
+    const shares = attribute(late.code, late.decoderRows, above.gradient, saes.late);
+    return {
+      scores: above.value as tf.Tensor2D,
+      early: earlyShare(shares.gradient),
+      late: shares.contributions,
     };
   });
 }

@@ -18,8 +18,8 @@ export interface LedgerLine {
 }
 
 export interface Ledger {
-  /** `logit`: concepts add up to a logit; `pixels`: pixels add up to a logit or to a concept's presence. */
-  readonly side: 'logit' | 'pixels';
+  /** `logit`: concepts add up to a logit; `pixels`: pixels add up to a logit or to a presence; `concepts`: early ones to a late one. */
+  readonly side: 'logit' | 'pixels' | 'concepts';
   /** What the left side is, e.g. "logit of tabby", "presence of concept 12". */
   readonly subject: string;
   readonly left: number;

@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs';
 import {
   attributeChannels,
   attributeConcepts,
+  contributeTwoLevels,
   mapConcepts,
   reconstructFeatures,
   type SaeTensors,
@@ -227,9 +228,11 @@ class CaseChecker {
     const chosen = tensors.two_sae_late_concepts;
     const ids = tf.tensor2d(chosen.data as Int32Array, chosen.shape as [number, number], 'int32');
     const predicted = golden.tensors.two_sae_predicted_class.data as Int32Array;
-    const t = traceConcepts(parts, { early, late: this.sae }, this.image, this.oneHot(predicted), ids);
-    this.compare('two_sae_logits', tf.add(t.scores, params.logit_bias));
-    this.compare('two_sae_predicted_class', tf.argMax(t.scores, 1));
+    const saes = { early, late: this.sae };
+    const t = traceConcepts(parts, saes, this.image, ids);
+    const two = contributeTwoLevels(parts, saes, this.image, this.oneHot(predicted));
+    this.compare('two_sae_logits', tf.add(two.scores, params.logit_bias));
+    this.compare('two_sae_predicted_class', tf.argMax(two.scores, 1));
     this.compare('early_activations', this.dense(t.early.values, t.early.indices, params.early.latents));
     this.compare(
       'late_activations_with_early_sae',
@@ -237,19 +240,19 @@ class CaseChecker {
     );
     this.compare('two_sae_late_presence', t.latePresence);
     this.compare('early_to_late_contributions', t.traces);
-    this.compare('early_to_logit_contributions', t.earlyContributions);
-    this.compare('late_to_logit_contributions', t.lateContributions);
+    this.compare('early_to_logit_contributions', two.early);
+    this.compare('late_to_logit_contributions', two.late);
     const presence = t.latePresence.arraySync();
     const left = Array.from(
       chosen.data as Int32Array,
       (c, i) => presence[Math.floor(i / chosen.shape[1])][c],
     );
     this.ledger('traces', left, this.rows(t.traces.reshape([left.length, -1])));
-    const scores = t.scores.arraySync();
+    const scores = two.scores.arraySync();
     const logits = Array.from(predicted, (c, i) => scores[i][c]);
     this.compare('two_sae_logit_minus_bias', logits);
-    this.ledger('early to logit', logits, this.rows(t.earlyContributions));
-    this.ledger('late to logit', logits, this.rows(t.lateContributions));
+    this.ledger('early to logit', logits, this.rows(two.early));
+    this.ledger('late to logit', logits, this.rows(two.late));
   }
 }
 
