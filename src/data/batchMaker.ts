@@ -1,8 +1,9 @@
 import { FactError, messageOf, Random } from '../core/index.js';
 import { type Augmentation, augment } from './augment.js';
-import { configureSharp, decodeImage } from './decode.js';
+import { configureSharp, type DecodedImage, decodeImage } from './decode.js';
 import { toUnitRange } from './evalTransform.js';
 import { ImageReader, type ImageTable, imageName } from './imageTable.js';
+import { PixelCache, type PixelMemory } from './pixelCache.js';
 
 /** What becomes of a picture that cannot be read: another one takes its place, or its place is closed. */
 export type BrokenPolicy = 'replace' | 'drop';
@@ -15,6 +16,8 @@ export interface BatchRecipe {
   readonly imageSize: readonly [number, number];
   readonly augmentation: Augmentation;
   readonly broken: BrokenPolicy;
+  /** Where decoded pictures are kept between epochs; null = nowhere. */
+  readonly cache: PixelMemory | null;
 }
 
 export interface BatchTask {
@@ -54,9 +57,11 @@ const REPLACE_STREAM = 0x5ec;
  */
 export class BatchMaker {
   private readonly reader: ImageReader;
+  private readonly cache: PixelCache | null;
 
   constructor(private readonly recipe: BatchRecipe) {
     this.reader = new ImageReader(recipe.table);
+    this.cache = recipe.cache === null ? null : new PixelCache(recipe.cache);
     configureSharp();
   }
 
@@ -112,9 +117,15 @@ export class BatchMaker {
   }
 
   private async pixels(epoch: number, sample: number): Promise<Uint8Array> {
-    const { seed, imageSize, augmentation, table } = this.recipe;
-    const image = await decodeImage(this.reader.read(sample), imageName(table, sample));
+    const { seed, imageSize, augmentation } = this.recipe;
+    const image = this.cache?.get(sample) ?? (await this.decode(sample));
     return augment(image, imageSize, augmentation, new Random(seed, AUGMENT_STREAM, epoch, sample));
+  }
+
+  private async decode(sample: number): Promise<DecodedImage> {
+    const image = await decodeImage(this.reader.read(sample), imageName(this.recipe.table, sample));
+    this.cache?.put(sample, image);
+    return image;
   }
 
   close(): void {

@@ -121,6 +121,23 @@ describe('a batch loader', () => {
     await loader.close();
   });
 
+  it('gives the same batches with a cache of any size, in its first epoch and after', async () => {
+    const path = await dataset();
+    const expected = await digests({ ...OPTIONS, path, workers: 0, cacheBytes: 0 }, 1);
+    const needed = 22 * 12 * 12 * 3;
+    for (const cacheBytes of [undefined, needed, needed + 5]) {
+      for (const workers of [0, 2]) {
+        const loader = await BatchLoader.open({ ...OPTIONS, path, workers, cacheBytes });
+        for (const epoch of [0, 1, 1]) {
+          const found: string[] = [];
+          for await (const batch of loader.epoch(epoch)) found.push(digest(batch));
+          if (epoch === 1) expect(found).toEqual(expected);
+        }
+        await loader.close();
+      }
+    }
+  });
+
   it('refuses wrong options', async () => {
     const path = await dataset();
     for (const wrong of [
@@ -129,6 +146,7 @@ describe('a batch loader', () => {
       { imageSize: [0, 4] as const },
       { prefetch: 0 },
       { seed: 0.5 },
+      { cacheBytes: -1 },
     ]) {
       await expect(BatchLoader.open({ ...OPTIONS, path, ...wrong })).rejects.toMatchObject({
         code: 'E_LOADER_OPTION',
