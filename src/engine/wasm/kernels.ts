@@ -1,7 +1,10 @@
 /** Which kernels of the `wasm` backend are this package's: those that tfjs lacks there and those that it does slowly. */
 import * as tf from '@tensorflow/tfjs';
+import { FactError } from '../../core/errors.js';
 import { indexError } from '../kernels/lastAxis.js';
 import type { ConvConfig, PoolConfig } from '../kernels/windows.js';
+import { avgPoolGrad } from './avgPoolGrad.js';
+import { einsum } from './einsum.js';
 import { batchMatMul, fusedMatMul } from './matMul.js';
 import { type Native, nativeOf } from './native.js';
 import { type ReduceAttrs, sumMiddle } from './reduce.js';
@@ -23,6 +26,8 @@ interface Attrs extends ConvConfig, PoolConfig, ReduceAttrs {
   readonly numSegments: number;
   readonly transposeA: boolean;
   readonly transposeB: boolean;
+  readonly equation: string;
+  readonly filterSize: number | [number, number];
   readonly activation: string;
   readonly leakyreluAlpha?: number;
   readonly strides: number | [number, number];
@@ -101,6 +106,36 @@ const KERNELS: Readonly<Record<string, Kernel>> = {
     const [px, ids] = [native.pointer(x), native.pointer(segmentIds)];
     native.call('segmentSum', rows, size, numSegments, px, ids, native.pointer(out));
     return out;
+  },
+  Einsum: (_, inputs, { equation }) =>
+    tf.tidy(() =>
+      einsum(
+        Object.keys(inputs).map((key) => inputs[key]),
+        equation,
+      ),
+    ),
+  AvgPoolGrad: (native, { dy, input }, attrs) => {
+    const image = shape4(input);
+    const { filterSize, strides, pad, dimRoundingMode } = attrs;
+    const c = tf.backend_util.computePool2DInfo(image, filterSize, strides, 1, pad, dimRoundingMode);
+    const g: Geometry = {
+      image,
+      out: [c.outHeight, c.outWidth],
+      filters: image[3],
+      kernel: [c.filterHeight, c.filterWidth],
+      stride: [c.strideHeight, c.strideWidth],
+      before: [c.padInfo.top, c.padInfo.left],
+      dilation: [1, 1],
+      groups: image[3],
+    };
+    return tf.tidy(() => tf.engine().makeTensorFromTensorInfo(avgPoolGrad(native, g, dy)));
+  },
+  Conv3DBackpropInputV2: () => {
+    throw new FactError({
+      code: 'E_ENGINE_UNSUPPORTED',
+      message: "engine wasm: conv3d's gradient to its input, which tfjs computes wrongly there",
+      remedy: 'Use the onnx or the cpu engine.',
+    });
   },
   FactConv2d: (native, { x, filter }, attrs) =>
     conv2d(native, convGeometry(x.shape, filter.shape, attrs), x, filter),

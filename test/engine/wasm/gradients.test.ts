@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
 import { Random } from '../../../src/core/random.js';
 import { startEngine } from '../../../src/engine/start.js';
+import { tensorGrowth } from '../../engine.js';
 
 /** The kernels that tfjs's wasm backend lacks or has slow, reached through tfjs's own functions and their gradients. */
 const CASES: Record<string, { shapes: number[][]; f: (...t: tf.Tensor[]) => tf.Tensor }> = {
@@ -84,4 +85,97 @@ test.each(Object.keys(CASES))('%s: values and gradients equal those of the cpu e
   await startEngine({ engine: 'wasm' });
   const received = await valuesAndGradients(name);
   for (const [i, values] of expected.entries()) expect(received[i]).toBeNormwiseClose(values, 2e-6);
+});
+
+test('average pooling at padded edges has the gradient that finite differences give', async () => {
+  await startEngine({ engine: 'wasm' });
+  const random = new Random(4);
+  const values = Float32Array.from({ length: 2 * 5 * 6 * 3 }, () => random.uniform(-1, 1));
+  const pool = (x: tf.Tensor) => tf.avgPool(x as tf.Tensor4D, [3, 2], [2, 1], 'same');
+  const loss = (x: tf.Tensor) => tf.sum(tf.exp(pool(x))) as tf.Scalar;
+  const gradient = await tf
+    .grad(loss)(tf.tensor4d(values, [2, 5, 6, 3]))
+    .data();
+  const lossAt = async (v: Float32Array) => {
+    const y = (await pool(tf.tensor4d(v, [2, 5, 6, 3])).data()) as Float32Array;
+    return y.reduce((sum, one) => sum + Math.exp(one), 0);
+  };
+  for (const i of [0, 1, 17, 45, 88, 100, 179]) {
+    const [up, down] = [values.slice(), values.slice()];
+    up[i] += 1e-2;
+    down[i] -= 1e-2;
+    const slope = ((await lossAt(up)) - (await lossAt(down))) / (up[i] - down[i]);
+    expect(Math.abs(slope - gradient[i])).toBeLessThan(1e-3);
+  }
+});
+
+test('the gradient of conv3d to its input is refused: tfjs computes it wrongly on wasm', async () => {
+  await startEngine({ engine: 'wasm' });
+  const filter = tf.ones<tf.Rank.R5>([2, 2, 2, 1, 1]);
+  const loss = (x: tf.Tensor) => tf.sum(tf.conv3d(x as tf.Tensor5D, filter, 1, 'same')) as tf.Scalar;
+  expect(() => tf.grad(loss)(tf.ones([1, 3, 3, 3, 1]))).toThrow(
+    expect.objectContaining({ code: 'E_ENGINE_UNSUPPORTED' }),
+  );
+});
+
+test.each([
+  [
+    'bij,bjk->bik',
+    [
+      [2, 3, 4],
+      [2, 4, 5],
+    ],
+  ],
+  [
+    'ij,kj->ki',
+    [
+      [3, 4],
+      [5, 4],
+    ],
+  ],
+  [
+    'abc,cd->adb',
+    [
+      [2, 3, 4],
+      [4, 5],
+    ],
+  ],
+  [
+    'ij,ij->',
+    [
+      [3, 4],
+      [3, 4],
+    ],
+  ],
+  ['i,j->ij', [[3], [4]]],
+  ['ijk,j->i', [[2, 3, 4], [3]]],
+  ['ij->ji', [[3, 4]]],
+  ['ij->j', [[3, 4]]],
+] as [string, number[][]][])('einsum %s equals that of the cpu engine', async (equation, shapes) => {
+  const run = async () => {
+    const random = new Random(5);
+    const tensors = shapes.map((shape) =>
+      tf.tensor(
+        Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random.uniform(-1, 1)),
+        shape,
+      ),
+    );
+    const y = tf.einsum(equation, ...tensors);
+    return { shape: y.shape, values: await y.data() };
+  };
+  await startEngine({ engine: 'cpu' });
+  const expected = await run();
+  await startEngine({ engine: 'wasm' });
+  const received = await run();
+  expect(received.shape).toEqual(expected.shape);
+  expect(received.values).toBeNormwiseClose(expected.values as Float32Array, 1e-6);
+});
+
+test('composed kernels leave one tensor', async () => {
+  await startEngine({ engine: 'wasm' });
+  const a = tf.ones([2, 3, 4]);
+  expect(await tensorGrowth(() => tf.einsum('bij,bkj->bik', a, a))).toBe(1);
+  const x = tf.ones<tf.Rank.R4>([1, 4, 4, 2]);
+  const loss = (t: tf.Tensor) => tf.sum(tf.avgPool(t as tf.Tensor4D, 3, 1, 'same')) as tf.Scalar;
+  expect(await tensorGrowth(() => tf.grad(loss)(x))).toBe(1);
 });
