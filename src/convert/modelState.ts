@@ -6,8 +6,8 @@ import type { NamedTensor } from './dtypes.js';
 import { type Recognised, recognise } from './recognise.js';
 import { type CopyChoice, chooseCopy, differences, findCopies, type StateCopy } from './stateCopies.js';
 
-/** Differences of one kind listed in a message; the rest is counted. */
-const LISTED = 8;
+/** Differences of one kind listed in a message: all of any real network; a hostile file cannot flood the terminal. */
+const LISTED = 500;
 
 /** The state dict of a network as tensors of a file: contiguous little-endian bytes in PyTorch's layout. */
 export function tensorsOfModel(model: BcosModel): NamedTensor[] {

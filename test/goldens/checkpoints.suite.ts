@@ -4,7 +4,7 @@ import { type Checkpoint, parseCheckpoint } from '../../src/convert/readCheckpoi
 import { FactError } from '../../src/core/errors.js';
 import { sha256 } from '../../src/core/hash.js';
 import { treeInGoldenForm } from '../convert/goldenTree.js';
-import type { GoldenCheck, GoldenSuite } from './suite.js';
+import type { GoldenCheck, GoldenSuite } from './checks.js';
 
 const PART = 'fact/checkpoints';
 /** Issue 9: every file within 2 s. */
