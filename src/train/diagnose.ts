@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { FactError } from '../core/errors.js';
+import type { CallArgs } from '../layers/callArgs.js';
 import { type LossFunction, rowLosses } from './losses/losses.js';
 import type { NamedWeight } from './weights.js';
 
@@ -7,20 +8,25 @@ function isNotFinite(tensor: tf.Tensor): boolean {
   return !tensor.dataSync().every(Number.isFinite);
 }
 
-/** The first layer, in the network's order, with an output that is not finite in training mode; null if there is none. */
-function firstBadOutput(network: tf.LayersModel, images: tf.Tensor4D): string | null {
-  const outputs = network.layers.flatMap((layer) =>
-    Array.isArray(layer.output) ? layer.output : [layer.output],
-  );
-  const names = network.layers.flatMap((layer) =>
-    (Array.isArray(layer.output) ? layer.output : [layer.output]).map(() => layer.name),
-  );
-  const probe = tf.model({ inputs: network.inputs, outputs });
-  const values = tf.tidy(() => probe.apply(images, { training: true }) as tf.Tensor | tf.Tensor[]);
-  const list = Array.isArray(values) ? values : [values];
-  const index = list.findIndex(isNotFinite);
-  tf.dispose(list);
-  return index < 0 ? null : names[index];
+/** The first layer, in the order of computing, with an output that is not finite in training mode; null if none has. */
+function firstBadOutput(network: tf.LayersModel, images: tf.Tensor4D, args: CallArgs): string | null {
+  let first: string | null = null;
+  const originals = network.layers.map((layer) => ({ layer, call: layer.call }));
+  try {
+    for (const { layer, call } of originals) {
+      layer.call = (inputs, kwargs) => {
+        const output = call.call(layer, inputs, kwargs);
+        if (first === null && [output].flat().some(isNotFinite)) first = layer.name;
+        return output;
+      };
+    }
+    tf.tidy(() => {
+      network.apply(images, { ...args });
+    });
+  } finally {
+    for (const { layer, call } of originals) layer.call = call;
+  }
+  return first;
 }
 
 /** The weight nearest to the output whose gradient is not finite; null if there is none. */
@@ -30,10 +36,11 @@ function lastBadGradient(
   loss: LossFunction,
   images: tf.Tensor4D,
   targets: tf.Tensor2D,
+  args: CallArgs,
 ): string | null {
   const parameters = weights.filter((weight) => weight.isParameter);
   const { value, grads } = tf.variableGrads(
-    () => rowLosses(loss, network.apply(images, { training: true }) as tf.Tensor2D, targets).mean(),
+    () => rowLosses(loss, network.apply(images, { ...args }) as tf.Tensor2D, targets).mean(),
     parameters.map((weight) => weight.variable),
   );
   const bad = parameters.findLast(({ variable }) => {
@@ -55,6 +62,7 @@ export function diagnose(
   loss: LossFunction,
   images: tf.Tensor4D,
   targets: tf.Tensor2D,
+  args: CallArgs,
   where: {
     readonly step: number;
     readonly epoch: number;
@@ -62,9 +70,11 @@ export function diagnose(
   },
 ): FactError {
   const spoilt = weights.find(({ variable, isParameter }) => isParameter && isNotFinite(variable));
-  const layer = spoilt === undefined ? firstBadOutput(network, images) : null;
+  const layer = spoilt === undefined ? firstBadOutput(network, images, args) : null;
   const gradient =
-    layer === null && spoilt === undefined ? lastBadGradient(network, weights, loss, images, targets) : null;
+    layer === null && spoilt === undefined
+      ? lastBadGradient(network, weights, loss, images, targets, args)
+      : null;
   const reason =
     spoilt !== undefined
       ? `the weight ${spoilt.name} is not finite`

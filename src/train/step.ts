@@ -134,14 +134,18 @@ export class TrainingStep {
     const uniform = Object.fromEntries(
       (this.options.randomLayers ?? []).map((name, i) => [name, uniformList[i]]),
     );
-    let logits: tf.Tensor | null = null;
+    let kept: tf.Tensor | null = null;
     const { value: loss, grads } = tf.variableGrads(
       () => {
-        logits = tf.keep(network.apply(images, { training: true, uniform }) as tf.Tensor2D);
-        return rowLosses(lossOf, logits as tf.Tensor2D, targets).mean();
+        const logits = tf.keep(network.apply(images, { training: true, uniform }) as tf.Tensor2D);
+        kept = logits;
+        return rowLosses(lossOf, logits, targets).mean();
       },
       this.parameters.map((weight) => weight.variable),
     );
+    // variableGrads frees what is made inside it; the copy belongs to the caller's scope again.
+    const logits = (kept as unknown as tf.Tensor).clone();
+    (kept as unknown as tf.Tensor).dispose();
     if (variables.average !== null) {
       const decay = scalarAt(control, 0);
       for (const { name, variable } of weights) {
@@ -166,7 +170,7 @@ export class TrainingStep {
     return {
       loss,
       gradientNorm: tf.where(finite, norm, tf.scalar(Number.POSITIVE_INFINITY)),
-      logits: logits as unknown as tf.Tensor,
+      logits,
     };
   }
 

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import type { FactError } from '../core/errors.js';
 import { Random } from '../core/random.js';
 import type { Batch } from '../data/batchLoader.js';
 import { countCorrect } from './accuracy.js';
@@ -102,6 +103,7 @@ export class Trainer {
     const labels = oneHot(batch.labels, classes);
     mixBatch(pixels, shape, labels, config.mixing, [config.seed, state.epoch, batch.index]);
     const rate = this.rateAt(state.update);
+    const uniform = this.uniform(state.epoch, batch);
     const isUpdate = (state.step + 1) % config.accumulate === 0;
     const images = tf.tensor4d(pixels, shape, 'float32');
     const targets = tf.tensor2d(labels, [batch.size, classes], 'float32');
@@ -111,14 +113,10 @@ export class Trainer {
         update: state.update,
         averageDecay: this.decayAt(state.step),
         isUpdate,
-        uniform: this.uniform(state.epoch, batch),
+        uniform,
       });
       if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradientNorm)) {
-        throw diagnose(this.network, this.weights, this.loss, images, targets, {
-          step: state.step + 1,
-          epoch: state.epoch + 1,
-          loss: result.loss,
-        });
+        throw this.diagnose(state, result.loss, images, targets, uniform);
       }
       const correct = countCorrect(result.logits, batch.labels, classes);
       return {
@@ -146,6 +144,23 @@ export class Trainer {
   dispose(): void {
     this.step.dispose();
     disposeTrainingVariables(this.variables);
+  }
+
+  private diagnose(
+    state: RunState,
+    loss: number,
+    images: tf.Tensor4D,
+    targets: tf.Tensor2D,
+    uniform: readonly Float32Array[],
+  ): FactError {
+    const tensors = Object.fromEntries(this.randomLayers.map((name, i) => [name, tf.tensor1d(uniform[i])]));
+    try {
+      const args = { training: true, uniform: tensors };
+      const where = { step: state.step + 1, epoch: state.epoch + 1, loss };
+      return diagnose(this.network, this.weights, this.loss, images, targets, args, where);
+    } finally {
+      tf.dispose(tensors);
+    }
   }
 
   private decayAt(step: number): number {
