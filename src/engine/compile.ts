@@ -63,7 +63,7 @@ export function compile<A extends readonly tf.Tensor[], R extends TensorTree>(
   let isDisposed = false;
   const plain = fn as unknown as (...args: readonly tf.Tensor[]) => TensorTree;
 
-  async function program(backend: OnnxBackend, args: A): Promise<GraphProgram> {
+  async function program(backend: OnnxBackend, args: readonly tf.Tensor[]): Promise<GraphProgram> {
     const key = args.map(({ shape, dtype }) => `${dtype}[${shape}]`).join();
     const known = programs.get(key);
     if (known?.isCurrent) return known;
@@ -76,14 +76,18 @@ export function compile<A extends readonly tf.Tensor[], R extends TensorTree>(
     return loaded;
   }
 
-  const call = (...args: A): Promise<R> =>
-    inTurn(async () => {
+  const call = (...args: A): Promise<R> => {
+    refuseNesting(options.name);
+    // The caller may dispose the arguments before the run's turn comes: it reads copies that share the values.
+    const held = args.map((arg) => tf.keep(arg.clone()));
+    return inTurn(async () => {
       if (isDisposed) throw disposedError(options.name);
       const backend = onnxBackend(options.enabled);
       // Empty tensors have no place in a graph: the plain function handles them.
-      if (backend === null || args.some((arg) => arg.size === 0)) return runPlain(plain, args) as R;
-      return (await (await program(backend, args)).run(args)) as R;
-    });
+      if (backend === null || held.some((arg) => arg.size === 0)) return runPlain(plain, held) as R;
+      return (await (await program(backend, held)).run(held)) as R;
+    }).finally(() => tf.dispose(held));
+  };
 
   const dispose = (): void => {
     isDisposed = true;
@@ -111,6 +115,16 @@ function runPlain(fn: (...args: readonly tf.Tensor[]) => TensorTree, args: reado
     });
     return buildTree(form, results) as tf.TensorContainer;
   }) as TensorTree;
+}
+
+function refuseNesting(name: string): void {
+  const backend = tf.backend();
+  if (!(backend instanceof OnnxBackend) || backend.tracer === null) return;
+  throw new FactError({
+    code: 'E_TRACE_NESTED',
+    message: `${name}: a compiled function is called inside a function that is being compiled`,
+    remedy: 'Call the plain function inside the outer one; it becomes part of the same graph.',
+  });
 }
 
 function argumentSpec(arg: tf.Tensor, place: number, functionName: string): ArgumentSpec {

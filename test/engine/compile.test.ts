@@ -1,15 +1,33 @@
 import * as tf from '@tensorflow/tfjs';
-import { beforeAll, describe, expect, it } from 'vitest';
-import { compile } from '../../src/engine/compile.js';
-import { registerOnnxBackend } from '../../src/engine/onnx/index.js';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type Compiled, compile, type TensorTree } from '../../src/engine/compile.js';
+import { startEngine } from '../../src/engine/start.js';
+import { tensorGrowth } from '../engine.js';
 
 beforeAll(async () => {
-  await registerOnnxBackend({ threads: 1 });
-  await tf.setBackend('onnx');
+  await startEngine({ engine: 'onnx', threads: 1 });
 });
 
+afterEach(() => {
+  tf.disposeVariables();
+});
+
+const numbers = (tensor: tf.Tensor): number[] => Array.from(tensor.dataSync());
+
+/** A step of plain gradient descent on |w - x|^2. */
+function descent(w: tf.Variable): Compiled<[tf.Tensor1D, tf.Scalar], tf.Scalar> {
+  return compile(
+    (x: tf.Tensor1D, rate: tf.Scalar) => {
+      const { value, grads } = tf.variableGrads(() => w.sub(x).square().sum() as tf.Scalar, [w]);
+      w.assign(w.sub(grads[w.name].mul(rate)));
+      return value;
+    },
+    { name: 'descent', enabled: true },
+  );
+}
+
 describe('compile', () => {
-  it('gives the values of the plain function', async () => {
+  it('gives the values of the plain function, in the same nested form', async () => {
     const fn = (x: tf.Tensor2D) => ({ y: tf.relu(x.matMul(x, false, true)).mean(1), list: [x.add(1)] });
     const compiled = compile(fn, { name: 'demo', enabled: true });
     expect(compiled.mode).toBe('compiled');
@@ -21,27 +39,322 @@ describe('compile', () => {
     compiled.dispose();
   });
 
-  it('runs a training step: variables take their new values after each run', async () => {
+  it('leaves no tensor behind but its results', async () => {
     const w = tf.variable(tf.tensor1d([1, 2, 3]));
-    const step = compile(
-      (x: tf.Tensor1D, rate: tf.Scalar) => {
-        const { value, grads } = tf.variableGrads(() => w.sub(x).square().sum() as tf.Scalar, [w]);
-        w.assign(w.sub(grads[w.name].mul(rate)));
-        return value;
-      },
-      { name: 'step', enabled: true },
-    );
     const x = tf.tensor1d([0, 0, 1]);
     const rate = tf.scalar(0.25);
-    const before = tf.memory().numTensors;
+    const growth = await tensorGrowth(async () => {
+      const step = descent(w);
+      for (let i = 0; i < 20; i++) (await step(x, rate)).dispose();
+      step.dispose();
+    });
+    expect(growth).toBe(0);
+    expect(tf.memory().numDataBuffers).toBeLessThanOrEqual(tf.memory().numTensors);
+  });
+
+  it('writes variables after each run, as the plain function does', async () => {
+    const w = tf.variable(tf.tensor1d([1, 2, 3]));
+    const step = descent(w);
     for (const expected of [9, 2.25, 0.5625]) {
-      const loss = await step(x, rate);
-      expect(loss.dataSync()[0]).toBeCloseTo(expected, 5);
-      loss.dispose();
+      const loss = await step(tf.tensor1d([0, 0, 1]), tf.scalar(0.25));
+      expect(numbers(loss)[0]).toBeCloseTo(expected, 5);
     }
-    expect(Array.from(w.dataSync())).toEqual([0.125, 0.25, 1.25]);
-    expect(tf.memory().numTensors).toBe(before);
-    step.dispose();
-    w.dispose();
+    expect(numbers(w)).toEqual([0.125, 0.25, 1.25]);
+  });
+
+  it('lets calls made at once run one after the other', async () => {
+    const w = tf.variable(tf.tensor1d([1, 2, 3]));
+    const step = descent(w);
+    const [x, rate] = [tf.tensor1d([0, 0, 1]), tf.scalar(0.25)];
+    const losses = await Promise.all([step(x, rate), step(x, rate), step(x, rate)]);
+    expect(losses.map((loss) => numbers(loss)[0])).toEqual([9, 2.25, 0.5625]);
+  });
+
+  it('sees a variable that was assigned between two calls', async () => {
+    const w = tf.variable(tf.tensor1d([1, 2, 3]));
+    const double = compile(() => w.mul(2), { name: 'double', enabled: true });
+    expect(numbers(await double())).toEqual([2, 4, 6]);
+    w.assign(tf.tensor1d([5, 6, 7]));
+    expect(numbers(await double())).toEqual([10, 12, 14]);
+  });
+
+  it('keeps apart two variables that share data after a.assign(b)', async () => {
+    const a = tf.variable(tf.tensor1d([1, 1]));
+    const b = tf.variable(tf.tensor1d([5, 7]));
+    a.assign(b);
+    const step = compile(
+      () => {
+        a.assign(a.add(1));
+        return a.sum();
+      },
+      { name: 'shared', enabled: true },
+    );
+    expect(numbers(await step())).toEqual([14]);
+    expect(numbers(await step())).toEqual([16]);
+    expect([numbers(a), numbers(b)]).toEqual([
+      [7, 9],
+      [5, 7],
+    ]);
+  });
+
+  it('never changes values that were read, cloned or copied before', async () => {
+    const w = tf.variable(tf.tensor1d([1, 2, 3]));
+    const step = descent(w);
+    const [x, rate] = [tf.tensor1d([0, 0, 1]), tf.scalar(0.25)];
+    const snapshots: { array: Float32Array; expected: number[]; clone: tf.Tensor }[] = [];
+    for (let i = 0; i < 4; i++) {
+      await step(x, rate);
+      const array = w.dataSync() as Float32Array;
+      snapshots.push({ array, expected: Array.from(array), clone: w.clone() });
+    }
+    for (const { array, expected, clone } of snapshots) {
+      expect(Array.from(array)).toEqual(expected);
+      expect(numbers(clone)).toEqual(expected);
+    }
+  });
+
+  it('keeps results of earlier calls intact', async () => {
+    const grow = compile((x: tf.Tensor) => x.add(1), { name: 'grow', enabled: true });
+    const first = await grow(tf.zeros([300]));
+    const second = await grow(first);
+    (await grow(second)).dispose();
+    expect([numbers(first)[7], numbers(second)[7]]).toEqual([1, 2]);
+  });
+
+  it('accepts arguments that are disposed right after the call', async () => {
+    const plus = compile((a: tf.Tensor, b: tf.Tensor) => a.add(b), { name: 'plus', enabled: true });
+    await plus(tf.zeros([400]), tf.zeros([400]));
+    const a = tf.relu(tf.fill([400], 2));
+    const promise = plus(a, tf.ones([400]));
+    a.dispose();
+    const noise = tf.relu(tf.fill([400], 9));
+    expect(numbers(await promise)[3]).toBe(3);
+    noise.dispose();
+  });
+
+  it('makes one graph for each shape of the arguments', async () => {
+    let traces = 0;
+    const sum = compile(
+      (x: tf.Tensor) => {
+        traces++;
+        return x.sum();
+      },
+      { name: 'sum', enabled: true },
+    );
+    for (const size of [3, 5, 3, 5]) expect(numbers(await sum(tf.ones([size])))).toEqual([size]);
+    expect(traces).toBe(2);
+  });
+
+  it('runs a batch of nothing', async () => {
+    const fn = compile((x: tf.Tensor2D) => tf.relu(x.matMul(tf.ones([3, 2]))), {
+      name: 'none',
+      enabled: true,
+    });
+    expect((await fn(tf.zeros([0, 3]))).shape).toEqual([0, 2]);
+  });
+
+  it('returns arguments, variables, constants and repeated results as tensors of their own', async () => {
+    const w = tf.variable(tf.tensor1d([1, 2]));
+    const fn = (x: tf.Tensor1D): TensorTree => {
+      const y = x.mul(2);
+      return [x, w, tf.tensor1d([8, 9]), y, y];
+    };
+    for (const enabled of [true, false]) {
+      const compiled = compile(fn, { name: 'same', enabled });
+      const x = tf.tensor1d([3, 4]);
+      const results = (await compiled(x)) as tf.Tensor[];
+      expect(results.map(numbers)).toEqual([
+        [3, 4],
+        [1, 2],
+        [8, 9],
+        [6, 8],
+        [6, 8],
+      ]);
+      tf.dispose(results);
+      expect([numbers(x), numbers(w)]).toEqual([
+        [3, 4],
+        [1, 2],
+      ]);
+    }
+  });
+
+  it('runs operation by operation where it is disabled', async () => {
+    const fn = compile((x: tf.Tensor) => tf.scalar(x.dataSync()[0] * 2), { name: 'reads', enabled: false });
+    expect(fn.mode).toBe('eager');
+    expect(numbers(await fn(tf.scalar(4)))).toEqual([8]);
+  });
+
+  it('is refused after dispose', async () => {
+    const fn = compile((x: tf.Tensor) => x.add(1), { name: 'gone', enabled: true });
+    fn.dispose();
+    await expect(fn(tf.scalar(1))).rejects.toMatchObject({ code: 'E_COMPILED_DISPOSED' });
+  });
+});
+
+describe('compile with baked variables', () => {
+  it('computes what depends on variables only once, and anew when they change', async () => {
+    const w = tf.variable(tf.tensor2d([3, 4], [1, 2]));
+    let traces = 0;
+    const fn = compile(
+      (x: tf.Tensor2D) => {
+        traces++;
+        return x.mul(w.div(w.norm()));
+      },
+      { name: 'baked', bake: true, enabled: true },
+    );
+    const x = tf.ones([1, 2]) as tf.Tensor2D;
+    expect((await fn(x)).dataSync()).toBeNormwiseClose([0.6, 0.8], 1e-6);
+    await fn(x);
+    expect(traces).toBe(1);
+    w.assign(tf.tensor2d([0, 2], [1, 2]));
+    expect((await fn(x)).dataSync()).toBeNormwiseClose([0, 1], 1e-6);
+    expect(traces).toBe(2);
+  });
+
+  it('sees what a compiled training step wrote, also after an even number of steps', async () => {
+    const w = tf.variable(tf.tensor1d([1, 2, 3]));
+    const step = descent(w);
+    const read = compile((x: tf.Scalar) => w.mul(x), { name: 'read', bake: true, enabled: true });
+    await read(tf.scalar(1));
+    for (let i = 0; i < 2; i++) await step(tf.tensor1d([0, 0, 1]), tf.scalar(0.25));
+    expect(numbers(await read(tf.scalar(1)))).toEqual(numbers(w));
+  });
+
+  it('refuses to assign variables', async () => {
+    const w = tf.variable(tf.scalar(1));
+    const fn = compile(
+      (x: tf.Scalar) => {
+        w.assign(x);
+        return x;
+      },
+      { name: 'assigns', bake: true, enabled: true },
+    );
+    await expect(fn(tf.scalar(2))).rejects.toMatchObject({ code: 'E_TRACE_ASSIGN' });
+    expect(numbers(w)).toEqual([1]);
+  });
+});
+
+describe('a function that cannot be compiled', () => {
+  const x = () => tf.tensor2d([1, 2, 3, 4], [2, 2]);
+
+  for (const [name, fn, operation] of [
+    ['dataSync', (t: tf.Tensor2D) => tf.scalar(t.dataSync()[0]), /dataSync/],
+    ['arraySync', (t: tf.Tensor2D) => tf.tensor(t.arraySync()), /arraySync/],
+    [
+      'dataSync of an intermediate result',
+      (t: tf.Tensor2D) => tf.scalar(t.add(1).sum().dataSync()[0]),
+      /dataSync/,
+    ],
+    [
+      'data without waiting',
+      (t: tf.Tensor2D) => {
+        void t.data();
+        return t.add(1);
+      },
+      /data/,
+    ],
+    [
+      'a read whose error is swallowed',
+      (t: tf.Tensor2D) => {
+        try {
+          t.arraySync();
+        } catch {
+          return t.add(1);
+        }
+        return t;
+      },
+      /arraySync/,
+    ],
+  ] as const) {
+    it(`names the operation and the caller that read values: ${name}`, async () => {
+      const compiled = compile(fn as (t: tf.Tensor2D) => tf.Tensor, { name: 'reader', enabled: true });
+      const growth = await tensorGrowth(async () => {
+        const input = x();
+        const error = await compiled(input).catch((reason: unknown) => reason);
+        expect(error).toMatchObject({ code: 'E_TRACE_READ' });
+        const { message } = error as Error;
+        expect(message).toMatch(operation);
+        expect(message).toMatch(/compile\.test\.ts:\d+/);
+        expect(message).toMatch(/^reader: /);
+        input.dispose();
+      });
+      expect(growth).toBe(0);
+    });
+  }
+
+  it('names the kernel that has no ONNX form', async () => {
+    const fn = compile((t: tf.Tensor2D) => tf.image.flipLeftRight(t.reshape([1, 2, 2, 1]) as tf.Tensor4D), {
+      name: 'flips',
+      enabled: true,
+    });
+    await expect(fn(x())).rejects.toMatchObject({
+      code: 'E_NO_LOWERING',
+      message: expect.stringContaining('FlipLeftRight'),
+    });
+  });
+
+  it('must not create variables', async () => {
+    const fn = compile((t: tf.Tensor2D) => tf.variable(t, true, 'late').add(1), {
+      name: 'creates',
+      enabled: true,
+    });
+    await expect(fn(x())).rejects.toMatchObject({
+      code: 'E_TRACE_NEW_VARIABLE',
+      message: expect.stringContaining('late'),
+    });
+    expect(tf.engine().state.registeredVariables.late).toBeUndefined();
+  });
+
+  it('must not call compiled functions', async () => {
+    const inner = compile((t: tf.Tensor2D) => t.add(1), { name: 'inner', enabled: true });
+    const outer = compile((t: tf.Tensor2D) => inner(t) as unknown as tf.Tensor, {
+      name: 'outer',
+      enabled: true,
+    });
+    await expect(outer(x())).rejects.toMatchObject({
+      code: 'E_TRACE_NESTED',
+      message: expect.stringContaining('inner'),
+    });
+  });
+
+  it('must return tensors', async () => {
+    const fn = compile((() => 3) as unknown as () => tf.Tensor, { name: 'three', enabled: true });
+    await expect(fn()).rejects.toMatchObject({
+      code: 'E_TRACE_RESULT',
+      message: expect.stringContaining('a number'),
+    });
+  });
+
+  it('leaves variables as they were', async () => {
+    const w = tf.variable(tf.tensor1d([1, 2]));
+    const fn = compile(
+      (t: tf.Tensor1D) => {
+        w.assign(t);
+        return tf.scalar(t.dataSync()[0]);
+      },
+      { name: 'fails', enabled: true },
+    );
+    const growth = await tensorGrowth(async () => {
+      const t = tf.tensor1d([5, 6]);
+      await expect(fn(t)).rejects.toMatchObject({ code: 'E_TRACE_READ' });
+      t.dispose();
+    });
+    expect(growth).toBe(0);
+    expect(numbers(w)).toEqual([1, 2]);
+  });
+
+  it('cannot hand traced tensors out by another way than its result', async () => {
+    const kept: tf.Tensor[] = [];
+    const fn = compile(
+      (t: tf.Tensor2D) => {
+        kept.push(tf.keep(t.add(1)));
+        return t;
+      },
+      { name: 'keeps', enabled: true },
+    );
+    await fn(x());
+    expect(() => kept[0].dataSync()).toThrowError(expect.objectContaining({ code: 'E_TRACE_ESCAPED' }));
+    expect(() => kept[0].add(1)).toThrowError(expect.objectContaining({ code: 'E_TRACE_ESCAPED' }));
+    kept[0].dispose();
   });
 });

@@ -7,7 +7,8 @@ export interface CallSite {
 }
 
 const FRAME = /^\s*at (?:async )?(?:(.+?) \()?(?:file:\/\/)?(.+?:\d+:\d+)\)?$/;
-const ENGINE_FOLDER = /[\\/]engine[\\/](onnx|tfInternals|compile)/;
+/** The folder `engine`, as stacks name it. */
+const ENGINE_FOLDER = decodeURI(new URL('..', import.meta.url).pathname).replace(/^\/(?=[A-Za-z]:)/, '');
 /** Built files, and the sources that source maps name. */
 const TFJS = /(^|[\\/])(@tensorflow|tfjs-(core|layers|backend-cpu))[\\/]/;
 
@@ -25,7 +26,7 @@ export function callSite(stack: string): CallSite {
       if (name !== undefined && !name.includes('<anonymous>')) operation = functionName(name);
       continue;
     }
-    if (ENGINE_FOLDER.test(place) || place.startsWith('node:')) continue;
+    if (place.replaceAll('\\', '/').startsWith(ENGINE_FOLDER) || place.startsWith('node:')) continue;
     return { operation, caller: place };
   }
   return { operation, caller: null };

@@ -18,7 +18,7 @@ const PRODUCER = 'fact-tfjs';
 function attribute(name: string, value: AttributeValue): onnxProto.onnx.IAttributeProto {
   const type = AttributeProto.AttributeType;
   if (typeof value === 'number') return { name, type: type.INT, i: value };
-  if (typeof value === 'string') return { name, type: type.STRING, s: Buffer.from(value, 'utf8') };
+  if (typeof value === 'string') return { name, type: type.STRING, s: new TextEncoder().encode(value) };
   if ('float' in value) return { name, type: type.FLOAT, f: value.float };
   return { name, type: type.INTS, ints: [...value] };
 }

@@ -140,7 +140,7 @@ export class Tracer implements ActiveTracer {
   }
 
   private noteRead(): FactError {
-    const { operation, caller } = callSite(new Error().stack ?? '');
+    const { operation, caller } = callSite(fullStack());
     const inKernel = this.kernel === null ? '' : ` (kernel ${this.kernel})`;
     const error = new FactError({
       code: 'E_TRACE_READ',
@@ -201,4 +201,13 @@ export class Tracer implements ActiveTracer {
     const first = values?.length === 1 ? Number(values[0]) : undefined;
     return { shape, dtype, values, uniform: uniform ?? first };
   }
+}
+
+/** The whole stack: tfjs alone often takes more than the ten frames that V8 keeps. */
+function fullStack(): string {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 200;
+  const stack = new Error().stack ?? '';
+  Error.stackTraceLimit = limit;
+  return stack;
 }
