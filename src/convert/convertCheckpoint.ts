@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
-import { extname, join } from 'node:path';
+import { basename, extname, join } from 'node:path';
 import { FactError } from '../core/errors.js';
 import { type Logger, silentLogger } from '../core/log.js';
 import type { BcosModel } from '../models/bcosModel.js';
@@ -170,7 +170,7 @@ export function modelOfCheckpoint(
         `${state.absentCounters.length} counters num_batches_tracked are not in the file; they are set to 0`,
       );
     if (state.rounded.length > 0) log.warn(`${state.rounded.length} tensors were rounded to float32`);
-    model.describe({ source: file });
+    model.describe({ source: basename(file) });
     return { model, prefix: state.prefix, taken: state.taken };
   } catch (error) {
     model.dispose();
