@@ -57,12 +57,7 @@ export function register(program: Command): void {
     .argument('<source>', '.pth, .pt, .ckpt, .safetensors, or the folder of a saved network')
     .argument('<target>', 'the same by its ending; a name without one: the folder of a network')
     .option('--arch <name>', 'architecture, or auto: recognised by names and shapes')
-    .option(
-      '--set <key=value>',
-      'option of the architecture that the weights do not tell',
-      collectSetting,
-      {},
-    )
+    .option('--set <key=value>', 'option of the architecture that the weights do not tell', collect, [])
     .option('--check', 'read the target again and compare every tensor')
     .option('--ema', 'take the running average of the weights')
     .option('--prefix <text>', 'take the weights whose names begin with this')

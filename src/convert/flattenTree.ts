@@ -1,5 +1,5 @@
 import { type CheckpointErrors, quoted } from './checkpointError.js';
-import { MAX_DEPTH, MAX_NAME_LENGTH, MAX_PICKLE_OBJECTS, MAX_TENSORS } from './limits.js';
+import { MAX_DEPTH, MAX_NAME_LENGTH, MAX_NAMES_TEXT, MAX_PICKLE_OBJECTS, MAX_TENSORS } from './limits.js';
 import type { PickleValue, PyOpaque, PyTensor } from './pickleValues.js';
 
 /** A tensor, or an object that was left out, with its place in the tree: keys and list positions joined by dots. */
@@ -90,6 +90,7 @@ export function flattenTree(root: PickleValue, errors: CheckpointErrors): Leaf[]
   const leaves: Leaf[] = [];
   const names = new Set<string>();
   const path = new Set<PickleValue>();
+  let characters = 0;
   const stack: { value: PickleValue; prefix: string; children: [string, PickleValue][]; next: number }[] = [];
   const enter = (value: PickleValue, prefix: string): void => {
     if (path.has(value)) throw errors.fault('unsupported', quoted(prefix), 'a container that holds itself');
@@ -119,8 +120,13 @@ export function flattenTree(root: PickleValue, errors: CheckpointErrors): Leaf[]
     if (isLeaf(child)) {
       if (names.has(name))
         throw errors.fault('corrupt', quoted(name), 'two tensors or objects have this name');
-      if (leaves.length >= MAX_TENSORS)
-        throw errors.fault('too_large', '', `more than ${MAX_TENSORS} tensors`);
+      characters += name.length;
+      if (leaves.length >= MAX_TENSORS || characters > MAX_NAMES_TEXT)
+        throw errors.fault(
+          'too_large',
+          '',
+          `more than ${MAX_TENSORS} tensors, or ${MAX_NAMES_TEXT} characters of names`,
+        );
       names.add(name);
       leaves.push(checked({ name, value: child }, errors));
     } else enter(child, name);

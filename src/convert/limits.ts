@@ -23,6 +23,8 @@ export const MAX_DEPTH = 512;
 export const MAX_TENSORS = 200_000;
 /** Characters of one joined tensor name. */
 export const MAX_NAME_LENGTH = 4096;
+/** Characters of all tensor names together. */
+export const MAX_NAMES_TEXT = 32 * 2 ** 20;
 /** Axes of a tensor (PyTorch's own limit). */
 export const MAX_AXES = 64;
 /** Members of a zip archive. */
