@@ -112,9 +112,10 @@ function record(
   );
   const result = fn(...args);
   if (tracer.violation !== null) throw tracer.violation;
-  const { form, tensors } = flattenTree(result);
+  const { form, tensors, paths } = flattenTree(result);
+  const inputNames = new Set(specs.map((spec) => spec.name));
   const outputs = tensors.map((tensor, i) => {
-    const name = `result${i}`;
+    const name = inputNames.has(paths[i]) ? `${paths[i]}_out` : paths[i];
     graph.output(tracer.symOf(tensor), name);
     return { name, shape: tensor.shape, dtype: tensor.dtype as NumericDType };
   });

@@ -1,0 +1,55 @@
+import * as tf from '@tensorflow/tfjs';
+import { FactError } from '../core/errors.js';
+import { ONNX_BACKEND, OnnxBackend } from './onnx/backend.js';
+import { mergeBatches, TRACE_BATCHES } from './onnx/dynamic.js';
+import type { GraphParts, NumericDType } from './onnx/graph.js';
+import { serializeModel } from './onnx/proto.js';
+import { traceFunction } from './onnx/trace.js';
+import type { TensorTree } from './tensorTree.js';
+
+/** An input of an exported graph; null as the first dimension leaves the batch size free. */
+export interface ExportInput {
+  readonly name: string;
+  readonly shape: readonly (number | null)[];
+  readonly dtype?: NumericDType;
+}
+
+export interface ExportOptions {
+  /** The graph's name in the file. */
+  readonly name: string;
+  /** Default true: variables are stored in the file; false: they are inputs named `variable:<name>`. */
+  readonly bake?: boolean;
+}
+
+/**
+ * Traces a function and returns it as the bytes of a standard ONNX file (opset 17, no custom operators). Outputs are
+ * named by their place in the result: `{ logits, maps: [a, b] }` gives `logits`, `maps[0]`, `maps[1]`.
+ * Needs engine `onnx` to be current: throws FactError E_EXPORT_ENGINE otherwise, E_DYNAMIC_BATCH where a free batch
+ * size is not possible, and the errors of tracing.
+ */
+export function traceToOnnx(
+  fn: (...args: tf.Tensor[]) => TensorTree,
+  inputs: readonly ExportInput[],
+  options: ExportOptions,
+): Uint8Array {
+  const backend = tf.getBackend() === ONNX_BACKEND ? tf.backend() : null;
+  if (!(backend instanceof OnnxBackend)) {
+    throw new FactError({
+      code: 'E_EXPORT_ENGINE',
+      message: `${options.name}: exporting needs engine onnx, the current one is ${tf.getBackend()}`,
+      remedy: 'Run with --engine onnx.',
+    });
+  }
+  const traceAt = (batch: number): GraphParts => {
+    const specs = inputs.map(({ name, shape, dtype }) => ({
+      name,
+      shape: shape.map((size) => size ?? batch),
+      dtype: dtype ?? ('float32' as const),
+    }));
+    return traceFunction(backend, fn, specs, { name: options.name, bake: options.bake ?? true }).parts;
+  };
+  const isFree = inputs.some(({ shape }) => shape.includes(null));
+  const [first, second] = TRACE_BATCHES;
+  const parts = isFree ? mergeBatches(traceAt(first), traceAt(second), options.name) : traceAt(first);
+  return serializeModel(parts, options.name);
+}
