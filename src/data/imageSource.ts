@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { FactError } from '../core/index.js';
 import { readDatasetIndex } from './datasetIndex.js';
 import { kindOf, listFolder, openImageFolder } from './imageFolder.js';
@@ -150,9 +150,4 @@ export async function openImageSource(path: string, options: OpenOptions = {}): 
     read: async (i) => reader.read(i),
     close: () => reader.close(),
   };
-}
-
-/** Folder that a data set's path belongs to: itself, or the folder of a shard. */
-export function datasetFolder(path: string): string {
-  return kindOf(path) === 'file' ? dirname(path) : path;
 }
