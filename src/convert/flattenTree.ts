@@ -92,6 +92,8 @@ export function flattenTree(root: PickleValue, errors: CheckpointErrors): Leaf[]
   const path = new Set<PickleValue>();
   let characters = 0;
   const stack: { value: PickleValue; prefix: string; children: [string, PickleValue][]; next: number }[] = [];
+  // A container that is reached by many paths is searched once.
+  const childrenBy = new Map<PickleValue, [string, PickleValue][]>();
   const enter = (value: PickleValue, prefix: string): void => {
     if (path.has(value)) throw errors.fault('unsupported', quoted(prefix), 'a container that holds itself');
     if (stack.length > MAX_DEPTH || prefix.length > MAX_NAME_LENGTH)
@@ -101,12 +103,10 @@ export function flattenTree(root: PickleValue, errors: CheckpointErrors): Leaf[]
         `a name longer than ${MAX_NAME_LENGTH} characters or ${MAX_DEPTH} parts`,
       );
     path.add(value);
-    stack.push({
-      value,
-      prefix,
-      children: childrenOf(value, (child) => isLeaf(child) || wanted.has(child)),
-      next: 0,
-    });
+    const children =
+      childrenBy.get(value) ?? childrenOf(value, (child) => isLeaf(child) || wanted.has(child));
+    childrenBy.set(value, children);
+    stack.push({ value, prefix, children, next: 0 });
   };
   if (wanted.has(root)) enter(root, '');
   for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
