@@ -27,9 +27,17 @@ export function decayAt(batch: number, steps: number, warmupBatches: number, dec
   return batch <= lastCopy ? 0 : decay;
 }
 
-/** `average <- decay average + (1 - decay) value`; int32 counters are truncated toward zero, as the reference does. */
-export function averageStep(average: tf.Tensor, value: tf.Tensor, decay: tf.Scalar): tf.Tensor {
-  const mix = (a: tf.Tensor, b: tf.Tensor): tf.Tensor => tf.add(a.mul(decay), b.mul(tf.sub(1, decay)));
+/**
+ * `average <- decay average + rest value` with rest = 1 - decay, which is computed in float64 before it is rounded;
+ * int32 counters are truncated toward zero. Both as the reference does.
+ */
+export function averageStep(
+  average: tf.Tensor,
+  value: tf.Tensor,
+  decay: tf.Scalar,
+  rest: tf.Scalar,
+): tf.Tensor {
+  const mix = (a: tf.Tensor, b: tf.Tensor): tf.Tensor => tf.add(a.mul(decay), b.mul(rest));
   if (average.dtype !== 'int32') return mix(average, value);
   return mix(average.toFloat(), value.toFloat()).floor().toInt();
 }

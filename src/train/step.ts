@@ -93,11 +93,8 @@ export class TrainingStep {
 
   /** Forward, backward and, where the batch completes an update, the update. Images [N,H,W,3], targets [N,classes]. */
   async run(images: tf.Tensor4D, targets: tf.Tensor2D, control: StepControl): Promise<StepResult> {
-    const numbers = [
-      control.averageDecay,
-      control.rate,
-      ...this.options.optimizer.scalars(control.update + 1),
-    ];
+    const { averageDecay, rate, update } = control;
+    const numbers = [averageDecay, 1 - averageDecay, rate, ...this.options.optimizer.scalars(update + 1)];
     const controlTensor = tf.tensor1d(numbers, 'float32');
     const uniform = (control.uniform ?? []).map((values) => tf.tensor1d(values, 'float32'));
     try {
@@ -148,9 +145,10 @@ export class TrainingStep {
     (kept as unknown as tf.Tensor).dispose();
     if (variables.average !== null) {
       const decay = scalarAt(control, 0);
+      const rest = scalarAt(control, 1);
       for (const { name, variable } of weights) {
         const average = variables.average.get(name);
-        average?.assign(averageStep(average, variable, decay));
+        average?.assign(averageStep(average, variable, decay, rest));
       }
     }
     const gradients = this.parameters.map(
@@ -187,8 +185,8 @@ export class TrainingStep {
   /** Clipping and optimiser for gradients in the order of the parameters. */
   private applyUpdate(gradients: readonly tf.Tensor[], norm: tf.Scalar, control: tf.Tensor1D): void {
     const { optimizer, variables, adaptiveClip, normClip, rateFactor } = this.options;
-    const rate = scalarAt(control, 1);
-    const scalars = optimizer.scalars(1).map((_, i) => scalarAt(control, 2 + i));
+    const rate = scalarAt(control, 2);
+    const scalars = optimizer.scalars(1).map((_, i) => scalarAt(control, 3 + i));
     const factor = normClip === null ? null : globalClipFactor(norm, normClip);
     this.parameters.forEach(({ name, variable, rule }, i) => {
       let gradient = factor === null ? gradients[i] : gradients[i].mul(factor);

@@ -10,8 +10,8 @@ import { binaryCrossEntropy } from '../../src/train/losses/bce.js';
 import { type LossFunction, lossFunction } from '../../src/train/losses/losses.js';
 import { cutmixBox, mixRows, oneHot, pasteBox } from '../../src/train/mixing.js';
 import { learningRate } from '../../src/train/schedules.js';
+import type { GoldenCheck, GoldenSuite, GoldenSuiteCase } from './checks.js';
 import { type GoldenTensor, goldenTolerance, readGoldenSafetensors, relativeError } from './format.js';
-import type { GoldenCheck, GoldenSuite, GoldenSuiteCase } from './suite.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: the file's records differ from kind to kind.
 type Json = any;
