@@ -21,7 +21,7 @@ import type { NormName, ResolvedOptions } from './options.js';
 export type NormOptions = Pick<ResolvedOptions, 'norm' | 'normParameters' | 'normEpsilon'>;
 
 /** Groups of `gn` and `gnu` in the reference's experiments. */
-const GROUPS = 16;
+const GROUPS = 2;
 
 /** A norm layer of that name, or null for `identity`. */
 export function createNorm(name: string, options: NormOptions): tf.layers.Layer | null {

@@ -12,6 +12,10 @@ export interface StateEntry {
   readonly isParameter: boolean;
   /** The tfjs variable behind it, in tfjs's layout. */
   readonly variable: tf.Variable;
+  /** Values of a tensor like the variable (its gradient, an optimiser's slot), put into PyTorch's layout. */
+  toTorch(values: Float32Array): Float32Array;
+  /** The reverse of `toTorch`. */
+  fromTorch(values: Float32Array): Float32Array;
   /** A copy of the values in PyTorch's layout. */
   read(): Float32Array | BigInt64Array;
   /** Replaces the values, given in PyTorch's layout. Throws FactError E_STATE_VALUE. */
@@ -46,6 +50,8 @@ function entryOf(layer: tf.layers.Layer, weight: tf.LayerVariable): StateEntry {
     dtype: isCounter ? 'int64' : 'float32',
     isParameter: layer.trainableWeights.includes(weight) || variable.trainable,
     variable,
+    toTorch: (values) => layout.toTorch(values, variable.shape),
+    fromTorch: (values) => layout.fromTorch(values, variable.shape),
     read: () =>
       isCounter
         ? BigInt64Array.from(variable.dataSync(), (v) => BigInt(v))

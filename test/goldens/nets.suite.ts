@@ -1,0 +1,277 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import type { BcosModel } from '../../src/models/bcosModel.js';
+import { createModel } from '../../src/models/createModel.js';
+import { listModels } from '../../src/models/registry.js';
+import type { GoldenCheck, GoldenSuite } from './checks.js';
+import { fill, fillRange, goldenTolerance, noiseImage, relativeError } from './format.js';
+import { type Run, runEager, toGolden } from './moduleCase.js';
+
+interface StageNumbers {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly l2: number;
+  readonly mean: number;
+  readonly proj: number;
+  readonly first: readonly number[];
+  readonly noise: number;
+  readonly contribution: readonly number[];
+  readonly gradL2: number;
+  readonly gradNoise: number;
+}
+
+interface NetGolden {
+  readonly name: string;
+  readonly bcos: boolean;
+  readonly caseSeed: number;
+  readonly input: { batch: number; height: number; width: number; octaves: [number, number][] };
+  readonly fill?: Readonly<Record<string, [number, number]>>;
+  readonly scores: number[][];
+  readonly stages: readonly StageNumbers[];
+  readonly explanation: {
+    readonly items: readonly {
+      cls: number;
+      logitMinusBias: number;
+      inputTimesGrad: number;
+      gradL2: number;
+      channelSums: number[];
+      proj: number;
+    }[];
+    readonly positions: number[];
+    readonly values: number[];
+  };
+  readonly noise: { logitsMinusBias: number; grad: number; stages: number };
+  readonly maxOut?: number;
+}
+
+/** A near-tie of MaxOut that flips between two right implementations moves gradients by so much (goldens README). */
+const FLIP_TOLERANCE = 3e-3;
+
+/** Constant of the fill for counters. */
+const COUNTER = 7n;
+
+function fillModel(model: BcosModel, golden: NetGolden): void {
+  for (const entry of model.stateDict()) {
+    if (entry.dtype === 'int64') {
+      entry.write(BigInt64Array.of(COUNTER));
+      continue;
+    }
+    const [a, b] = golden.fill?.[entry.name] ?? fillRange(entry.name, entry.shape) ?? [0, 0];
+    entry.write(fill(entry.name, entry.variable.size, golden.caseSeed, a, b));
+  }
+}
+
+/** Images [N,H,W,3] of the case, p/256. */
+function imagesOf(golden: NetGolden): tf.Tensor4D {
+  const { batch, height, width, octaves } = golden.input;
+  return tf.tidy(() => {
+    const planes = Array.from({ length: batch }, (_, n) =>
+      tf.tensor(
+        Float32Array.from(noiseImage(n, [3, height, width], golden.caseSeed, octaves), (p) => p / 256),
+        [3, height, width],
+      ),
+    );
+    return tf.transpose(tf.stack(planes), [0, 2, 3, 1]) as tf.Tensor4D;
+  });
+}
+
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+const norm = (a: ArrayLike<number>): number => Math.sqrt(dot(a, a));
+
+/** Values of the fill's u, in [-1, 1), for a projection that catches permutations. */
+function directions(name: string, count: number, caseSeed: number): Float32Array {
+  return fill(name, count, caseSeed, 0, 1);
+}
+
+class NetChecker {
+  readonly checks: GoldenCheck[] = [];
+  private readonly model: BcosModel;
+  private readonly golden: NetGolden;
+  private readonly run: Run;
+  private readonly gradTolerance: number;
+
+  constructor(model: BcosModel, golden: NetGolden, run: Run) {
+    this.model = model;
+    this.golden = golden;
+    this.run = run;
+    const flip = (golden.maxOut ?? 1) > 1 ? FLIP_TOLERANCE : 0;
+    this.gradTolerance = Math.max(goldenTolerance(golden.noise.grad), flip);
+  }
+
+  private add(
+    tensor: string,
+    actual: ArrayLike<number>,
+    expected: ArrayLike<number>,
+    tolerance: number,
+  ): void {
+    this.checks.push({ tensor, error: relativeError(actual, expected), tolerance });
+  }
+
+  /** Numbers whose scale is that of a whole tensor: the error is relative to `scale`. */
+  private addScaled(
+    tensor: string,
+    actual: number,
+    expected: number,
+    scale: number,
+    tolerance: number,
+  ): void {
+    this.checks.push({ tensor, error: Math.abs(actual - expected) / scale, tolerance });
+  }
+
+  private stage(wanted: StageNumbers, values: Float32Array): void {
+    const tolerance = goldenTolerance(wanted.noise);
+    const name = `stage ${wanted.name}`;
+    const count = values.length;
+    this.add(`${name} l2`, [norm(values)], [wanted.l2], tolerance);
+    const mean = values.reduce((s, v) => s + v, 0) / count;
+    this.addScaled(`${name} mean`, mean, wanted.mean, wanted.l2 / Math.sqrt(count), tolerance);
+    this.add(`${name} first`, values.subarray(0, 8), wanted.first, tolerance);
+    const u = directions(`tap:${wanted.name}`, count, this.golden.caseSeed);
+    this.addScaled(`${name} proj`, dot(values, u), wanted.proj, wanted.l2, tolerance);
+  }
+
+  /** Gradient of the sum of each image's top score to the value at a tap, in explanation mode. */
+  private contribution(wanted: StageNumbers, values: Float32Array, gradient: Float32Array): void {
+    const images = wanted.contribution.length;
+    const size = values.length / images;
+    const name = `contribution ${wanted.name}`;
+    const sums = wanted.contribution.map((_, n) =>
+      dot(values.subarray(n * size, (n + 1) * size), gradient.subarray(n * size, (n + 1) * size)),
+    );
+    const noise = Math.max(wanted.gradNoise, wanted.noise);
+    const tolerance = Math.max(goldenTolerance(noise), (this.golden.maxOut ?? 1) > 1 ? FLIP_TOLERANCE : 0);
+    // The sum over the whole tensor cancels: its rounding is relative to the sizes of the two factors.
+    const scale = wanted.l2 * wanted.gradL2;
+    sums.forEach((sum, n) => {
+      const expected = wanted.contribution[n];
+      this.addScaled(`${name} ${n}`, sum, expected, Math.max(Math.abs(expected), scale * 1e-2), tolerance);
+    });
+    this.add(`${name} gradL2`, [norm(gradient)], [wanted.gradL2], tolerance);
+  }
+
+  private explanation(encoded: Float32Array, gradient: Float32Array): void {
+    const { items, positions, values } = this.golden.explanation;
+    const tolerance = this.gradTolerance;
+    const size = encoded.length / items.length;
+    const at = positions.map((p) => gradient[p]);
+    this.add('explanation values', at, values, tolerance);
+    items.forEach((item, n) => {
+      const x = encoded.subarray(n * size, (n + 1) * size);
+      const g = gradient.subarray(n * size, (n + 1) * size);
+      const name = `explanation ${n}`;
+      this.add(`${name} gradL2`, [norm(g)], [item.gradL2], tolerance);
+      const scale = Math.max(Math.abs(item.inputTimesGrad), norm(item.channelSums));
+      this.addScaled(`${name} inputTimesGrad`, dot(x, g), item.inputTimesGrad, scale, tolerance);
+      const plane = size / item.channelSums.length;
+      const sums = item.channelSums.map((_, c) =>
+        g.subarray(c * plane, (c + 1) * plane).reduce((total, v) => total + v, 0),
+      );
+      this.add(`${name} channelSums`, sums, item.channelSums, tolerance);
+      const u = directions(`grad:${n}`, size, this.golden.caseSeed);
+      this.addScaled(`${name} proj`, dot(g, u), item.proj, item.gradL2, tolerance);
+    });
+  }
+
+  async check(): Promise<readonly GoldenCheck[]> {
+    const { model, golden } = this;
+    const images = imagesOf(golden);
+    const names = golden.stages.map((s) => s.name).filter((name) => model.stageNames.includes(name));
+    const taps = ['input', ...names];
+    const classes = golden.explanation.items.map((item) => item.cls);
+    const program = (x: tf.Tensor): Record<string, tf.Tensor> => {
+      const values: Record<string, tf.Tensor> = {};
+      let value = x;
+      let from: string | null = null;
+      for (const tap of taps) {
+        value = model.segment(from, tap).apply(value, { explain: true }) as tf.Tensor;
+        values[tap] = value;
+        from = tap;
+      }
+      // Scores without the logit bias: adding and subtracting it would cost digits.
+      values.scores = tf.mean(value, [1, 2]);
+      values.logits = model.network.apply(x) as tf.Tensor;
+      const seeds = tf.oneHot(tf.tensor1d(classes, 'int32'), model.spec.options.numClasses);
+      const last = taps[taps.length - 1];
+      const top = (v: tf.Tensor): tf.Tensor =>
+        tf.sum(tf.mul(model.segment(last, null).apply(v, { explain: true }) as tf.Tensor, seeds));
+      // The gradient at each tap from the one above it: one backward pass in all.
+      let gradient = tf.grad(top)(values[last]);
+      values[`grad ${last}`] = gradient;
+      for (let i = taps.length - 2; i >= 0; i--) {
+        const part = model.segment(taps[i], taps[i + 1]);
+        const above = gradient;
+        gradient = tf.grad((v: tf.Tensor) => part.apply(v, { explain: true }) as tf.Tensor)(
+          values[taps[i]],
+          above,
+        );
+        values[`grad ${taps[i]}`] = gradient;
+      }
+      return values;
+    };
+    const results = await this.run(golden.name, program, [images]);
+    const read = (name: string): Float32Array => toGolden(results[name], results[name].rank === 4);
+    try {
+      const tolerance = goldenTolerance(golden.noise.logitsMinusBias);
+      this.add('scores', read('scores'), golden.scores.flat(), tolerance);
+      const bias = model.spec.logitBias ?? 0;
+      this.add(
+        'logits',
+        read('logits'),
+        golden.scores.flat().map((s) => s + bias),
+        tolerance,
+      );
+      this.explanation(read('input'), read('grad input'));
+      for (const wanted of golden.stages) {
+        if (!names.includes(wanted.name)) continue;
+        const values = read(wanted.name);
+        this.stage(wanted, values);
+        this.contribution(wanted, values, read(`grad ${wanted.name}`));
+      }
+    } finally {
+      tf.dispose(results);
+      images.dispose();
+    }
+    return this.checks;
+  }
+}
+
+async function runNet(path: string, run: Run): Promise<readonly GoldenCheck[]> {
+  const golden = JSON.parse(readFileSync(path, 'utf8')) as NetGolden;
+  const model = createModel(golden.name, { weights: 'zero' });
+  try {
+    fillModel(model, golden);
+    return await new NetChecker(model, golden, run).check();
+  } finally {
+    model.dispose();
+  }
+}
+
+function suite(name: string, run: Run, wanted: (net: string) => boolean): GoldenSuite {
+  return {
+    name,
+    part: join('bcos', 'nets'),
+    cases: (folder) => {
+      const known = new Set(listModels().map((entry) => entry.name));
+      return readdirSync(join(folder, 'bcos', 'nets'))
+        .filter((file) => file.endsWith('.json'))
+        .map((file) => file.slice(0, -'.json'.length))
+        .filter(wanted)
+        .map((net) => {
+          const path = join(folder, 'bcos', 'nets', `${net}.json`);
+          const isKnown = known.has(net) && existsSync(path);
+          return { name: net, run: async () => (isKnown ? await runNet(path, run) : ('not yet' as const)) };
+        });
+    },
+  };
+}
+
+const isSmall = (net: string): boolean => net.startsWith('cifar10');
+
+export const netsEager = suite('nets eager', runEager, isSmall);
+export const bigNetsEager = suite('big nets eager', runEager, (net) => !isSmall(net));
