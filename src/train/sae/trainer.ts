@@ -190,7 +190,8 @@ export class SaeTrainer {
           weight as unknown as tf.Tensor2D,
           moment1 as unknown as tf.Tensor2D,
           moment2 as unknown as tf.Tensor2D,
-          tf.mul(gradient, factor) as tf.Tensor2D,
+          gradient,
+          factor,
           scalars,
         );
         weight.assign(name === 'encoder' ? next.weight : unitRows(next.weight));

@@ -46,20 +46,28 @@ export interface AdamScalars {
   readonly correction2: tf.Scalar;
 }
 
-/** Step 3: weight, moments and gradient -> new weight and moments. Caller disposes. */
+/**
+ * Step 3: weight, moments and gradient (before clipping; `factor` is step 2's) -> new weight and moments. The scalars
+ * are gathered so that few passes over the weights remain: with r = sqrt(c2),
+ * lr (m/c1) / (sqrt(s)/r + eps) = (lr r / c1) m / (sqrt(s) + eps r). Caller disposes.
+ */
 export function adam(
   weight: tf.Tensor2D,
   moment1: tf.Tensor2D,
   moment2: tf.Tensor2D,
   gradient: tf.Tensor2D,
+  factor: tf.Scalar,
   s: AdamScalars,
 ): { weight: tf.Tensor2D; moment1: tf.Tensor2D; moment2: tf.Tensor2D } {
   return tf.tidy(() => {
-    const m = tf.add(tf.mul(moment1, ADAM.beta1), tf.mul(gradient, 1 - ADAM.beta1)) as tf.Tensor2D;
-    const v = tf.add(tf.mul(moment2, ADAM.beta2), tf.mul(tf.square(gradient), 1 - ADAM.beta2)) as tf.Tensor2D;
-    const rate = tf.div(s.learningRate, s.correction1);
-    const scale = tf.add(tf.div(tf.sqrt(v), tf.sqrt(s.correction2)), ADAM.epsilon);
-    return { weight: tf.sub(weight, tf.mul(rate, tf.div(m, scale))), moment1: m, moment2: v };
+    const share1 = tf.mul(factor, 1 - ADAM.beta1);
+    const share2 = tf.mul(tf.square(factor), 1 - ADAM.beta2);
+    const m = tf.add(tf.mul(moment1, ADAM.beta1), tf.mul(gradient, share1)) as tf.Tensor2D;
+    const v = tf.add(tf.mul(moment2, ADAM.beta2), tf.mul(tf.square(gradient), share2)) as tf.Tensor2D;
+    const root = tf.sqrt(s.correction2);
+    const rate = tf.div(tf.mul(s.learningRate, root), s.correction1);
+    const scale = tf.add(tf.sqrt(v), tf.mul(root, ADAM.epsilon));
+    return { weight: tf.sub(weight, tf.div(tf.mul(m, rate), scale)), moment1: m, moment2: v };
   });
 }
 
