@@ -4,6 +4,7 @@ import { FactError } from '../../core/errors.js';
 import { indexError } from '../kernels/lastAxis.js';
 import type { ConvConfig, PoolConfig } from '../kernels/windows.js';
 import { avgPoolGrad } from './avgPoolGrad.js';
+import { concat, gather, identity, tile } from './copies.js';
 import { einsum } from './einsum.js';
 import { batchMatMul, fusedMatMul } from './matMul.js';
 import { type Native, nativeOf } from './native.js';
@@ -26,6 +27,8 @@ interface Attrs extends ConvConfig, PoolConfig, ReduceAttrs {
   readonly numSegments: number;
   readonly transposeA: boolean;
   readonly transposeB: boolean;
+  readonly reps: number[];
+  readonly batchDims: number;
   readonly equation: string;
   readonly filterSize: number | [number, number];
   readonly activation: string;
@@ -82,6 +85,11 @@ function throwBadIndex(op: string, indices: tf.Tensor, at: number, depth: number
 }
 
 const KERNELS: Readonly<Record<string, Kernel>> = {
+  Identity: (native, { x }) => identity(native, x),
+  Concat: (native, inputs, { axis }) => concat(native, Object.values(inputs), axis as number),
+  Tile: (native, { x }, { reps }) => tile(native, x, reps),
+  GatherV2: (native, { x, indices }, { axis, batchDims }) =>
+    gather(native, x, indices, axis as number, batchDims),
   Sum: (native, { x }, attrs) => sumMiddle(native, x, attrs, false),
   Mean: (native, { x }, attrs) => sumMiddle(native, x, attrs, true),
   BatchMatMul: (native, { a, b }, attrs) => batchMatMul(native, a, b, attrs),

@@ -33,7 +33,10 @@ export type NativeName =
   | 'scatterLast'
   | 'gatherLast'
   | 'segmentSum'
-  | 'sumMiddle';
+  | 'sumMiddle'
+  | 'copyRows'
+  | 'repeatBlocks'
+  | 'gather';
 
 const STACK_BYTES = 65536;
 const ALIGNMENT = 16;
@@ -117,10 +120,14 @@ export class Native {
     return this.backend.dataIdMap.get(tensor.dataId).memoryOffset;
   }
 
-  /** A new float32 tensor, its values undefined, or zeros. Throws FactError E_MEMORY. */
-  output(shape: readonly number[], fill: 'undefined' | 'zeros' = 'undefined'): tf.TensorInfo {
+  /** A new tensor of 32-bit values, undefined or zeros. Throws FactError E_MEMORY. */
+  output(
+    shape: readonly number[],
+    fill: 'undefined' | 'zeros' = 'undefined',
+    dtype: tf.DataType = 'float32',
+  ): tf.TensorInfo {
     const bytes = 4 * shape.reduce((a, b) => a * b, 1);
-    const info = this.backend.makeOutput([...shape], 'float32');
+    const info = this.backend.makeOutput([...shape], dtype);
     const from = this.pointer(info);
     if (from === 0 && bytes > 0) this.allocate(bytes);
     if (fill === 'zeros') this.backend.wasm.HEAPU8.fill(0, from, from + bytes);
