@@ -3,6 +3,7 @@ export * from './config.js';
 export * from './evaluate.js';
 export * from './featureFolder.js';
 export * from './featureSource.js';
+export * from './imageFeatures.js';
 export { MemoryFeatures } from './memoryFeatures.js';
 export { varianceExplained } from './metrics.js';
 export { normFactorOf } from './normFactor.js';
