@@ -1,6 +1,6 @@
 /**
  * Operations that stock tfjs lacks or gets wrong: convolutions with numeric padding, dilation and groups and their
- * two gradients, the sum over a window, scatter and gather along the last axis. Every engine implements the seven
+ * two gradients, the sum over a window, scatter and gather along the last axis. Every engine implements the eight
  * kernels named here. They are plain functions of tensors, unknown to the tape: layers use them inside
  * `tf.customGrad`. Layout NHWC, float32; the caller owns the results.
  *
@@ -21,6 +21,7 @@ export const SUM_POOL_2D = 'FactSumPool2d';
 export const SUM_POOL_2D_GRAD = 'FactSumPool2dGrad';
 export const SCATTER_LAST = 'FactScatterLast';
 export const GATHER_LAST = 'FactGatherLast';
+export const GROUP_SUM = 'FactGroupSum';
 
 type Shape4 = readonly [number, number, number, number];
 
@@ -209,4 +210,17 @@ export function gatherLast(x: tf.Tensor, indices: tf.Tensor): tf.Tensor {
   const k = indices.shape[indices.rank - 1];
   expectShape(GATHER_LAST, 'indices', indices.shape, [...x.shape.slice(0, -1), k]);
   return runKernel(GATHER_LAST, { x, indices }, {}, indices.shape);
+}
+
+/**
+ * Sum over the consecutive channels of each group: [N,H,W,C] -> [N,H,W,groups]. One pass over x. (A matrix product
+ * with ones: several times faster on ONNX Runtime than a reduction over channels.)
+ * Throws FactError E_SHAPE.
+ */
+export function groupSum(x: tf.Tensor4D, groups: number): tf.Tensor4D {
+  const [, , , channels] = expectRank4('groupSum', 'x', x.shape);
+  expectFloat('groupSum', 'x', x);
+  if (!Number.isInteger(groups) || groups < 1 || channels % groups !== 0)
+    throw shapeError('groupSum', `${channels} channels do not divide into ${groups} groups`);
+  return tf.engine().runKernel(GROUP_SUM, { x }, { groups });
 }

@@ -1,9 +1,6 @@
-/**
- * Sums over the channels of each group as matrix products with a 0/1 matrix [C, groups]: on ONNX Runtime a product is
- * several times faster than a reduction over the short last axis, and its transpose repeats a group's value for each
- * of its channels.
- */
+/** Sums over the channels of each group, and their transpose: each group's value for each of its channels. */
 import * as tf from '@tensorflow/tfjs';
+import { groupSum } from '../engine/ops.js';
 
 function membership(channels: number, groups: number): tf.Tensor2D {
   if (groups === 1) return tf.ones([channels, 1]);
@@ -21,8 +18,7 @@ function timesRows(x: tf.Tensor4D, matrix: tf.Tensor2D): tf.Tensor4D {
 
 /** Sum over the channels of each group: [N,H,W,C] -> [N,H,W,groups]. */
 export function groupRows(x: tf.Tensor4D, groups: number): tf.Tensor4D {
-  const channels = x.shape[3];
-  return channels === groups ? x : timesRows(x, membership(channels, groups));
+  return x.shape[3] === groups ? x : groupSum(x, groups);
 }
 
 /** Sum of squares over the channels of each group: [N,H,W,C] -> [N,H,W,groups]. */

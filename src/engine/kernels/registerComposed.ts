@@ -8,7 +8,8 @@ type Shape4 = readonly [number, number, number, number];
 
 interface KernelArguments {
   readonly inputs: Record<string, tf.Tensor4D>;
-  readonly attrs: ConvConfig & PoolConfig & { inputShape: Shape4; filterShape: Shape4; depth: number };
+  readonly attrs: ConvConfig &
+    PoolConfig & { inputShape: Shape4; filterShape: Shape4; depth: number; groups: number };
 }
 
 const KERNELS: Readonly<Record<string, (call: KernelArguments) => tf.Tensor>> = {
@@ -28,6 +29,12 @@ const KERNELS: Readonly<Record<string, (call: KernelArguments) => tf.Tensor>> = 
     const k = indices.shape[indices.shape.length - 1];
     const depth = x.shape[x.shape.length - 1];
     return tf.tensor(gatherRows(x.dataSync(), indices.dataSync(), k, depth), indices.shape);
+  },
+  FactGroupSum: ({ inputs: { x }, attrs: { groups } }) => {
+    const [n, h, w, channels] = x.shape;
+    if (x.size === 0) return tf.zeros([n, h, w, groups]);
+    const rows = tf.reshape(x, [n * h * w * groups, channels / groups]);
+    return tf.reshape(tf.matMul(rows, tf.ones<tf.Rank.R2>([channels / groups, 1])), [n, h, w, groups]);
   },
 };
 

@@ -68,6 +68,24 @@ export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((dimension, i) => dimension === b[i]);
 }
 
+/** -0 and 0 print alike but differ. */
+function textOfValue(value: number | bigint): string {
+  return Object.is(value, -0) ? '-0' : String(value);
+}
+
+/** Values at even distances, as many as a small constant has. */
+function sampleOf(data: Values | BigInt64Array): (number | bigint)[] {
+  const step = data.length / SMALL_CONSTANT;
+  return Array.from({ length: SMALL_CONSTANT }, (_, i) => data[Math.floor(i * step)]);
+}
+
+function sameValues(a: Values | BigInt64Array, b: Values | BigInt64Array): boolean {
+  return (
+    a === b ||
+    (a.length === b.length && a.every((value: number | bigint, i: number) => Object.is(value, b[i])))
+  );
+}
+
 /**
  * An ONNX graph under construction. Equal nodes are made once (common subexpressions), large uniform constants are
  * never stored, and nodes that no output needs are left out by `parts`.
@@ -77,7 +95,7 @@ export class Graph {
   private readonly constants: GraphConstant[] = [];
   private readonly inputs: GraphPort[] = [];
   private readonly outputs: GraphPort[] = [];
-  private readonly constantNames = new Map<string, string>();
+  private readonly constantsByKey = new Map<string, readonly GraphConstant[]>();
   private readonly nodeOutputs = new Map<string, readonly string[]>();
   private valueCount = 0;
 
@@ -119,19 +137,18 @@ export class Graph {
     return { shape: [], dtype, values, uniform: values[0] };
   }
 
+  /** A constant as a node input; equal ones are stored once. */
   constant(type: OnnxType, dims: Shape, data: Values | BigInt64Array): string {
-    const isSmall = data.length <= SMALL_CONSTANT;
-    // -0 and 0 print alike but differ, so the sign is part of the key.
-    const text = isSmall
-      ? Array.from<number | bigint, string>(data, (v) => (Object.is(v, -0) ? '-0' : String(v))).join()
-      : '';
-    const key = isSmall ? `${type}[${dims}]${text}` : undefined;
-    const known = key === undefined ? undefined : this.constantNames.get(key);
-    if (known !== undefined) return known;
-    const name = `c${this.constants.length}`;
-    this.constants.push({ name, type, dims, data });
-    if (key !== undefined) this.constantNames.set(key, name);
-    return name;
+    // Few values are the whole key; of many, some are: what then looks alike is compared value by value.
+    const sample = data.length <= SMALL_CONSTANT ? data : sampleOf(data);
+    const key = `${type}[${dims}]${Array.from<number | bigint, string>(sample, textOfValue).join()}`;
+    const alike = this.constantsByKey.get(key) ?? [];
+    const known = alike.find((other) => sameValues(other.data, data));
+    if (known !== undefined) return known.name;
+    const constant = { name: `c${this.constants.length}`, type, dims, data };
+    this.constants.push(constant);
+    this.constantsByKey.set(key, [...alike, constant]);
+    return constant.name;
   }
 
   /** Adds a node (or finds an equal one) and returns the names of its outputs. */

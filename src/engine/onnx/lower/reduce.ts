@@ -1,6 +1,8 @@
 import { type Graph, type NumericDType, ONNX_TYPE, type Sym } from '../graph.js';
 import { cast, toFloat } from './elementwise.js';
+import { reshape } from './layout.js';
 import { type Attrs, attrsOf, axesOf, type Lowering, type LoweringTable, positiveAxis } from './lowering.js';
+import { toChannelsFirst, toChannelsLast } from './window.js';
 
 interface ReduceAttrs {
   readonly axis?: number | readonly number[];
@@ -48,7 +50,21 @@ function topK(graph: Graph, x: Sym, k: number): Sym[] {
   return [{ shape, dtype: x.dtype, name: values }, indices];
 }
 
+/** Channels summed per group where ONNX keeps them: [1, C/G] ones times [N, G, C/G, pixels]; no layout changes. */
+function groupSum(graph: Graph, x: Sym, groups: number): Sym {
+  const [n, h, w, channels] = x.shape;
+  const split = reshape(graph, toChannelsFirst(graph, x), [n, groups, channels / groups, h * w]);
+  const ones: Sym = {
+    shape: [1, channels / groups],
+    dtype: 'float32',
+    values: new Float32Array(channels / groups).fill(1),
+  };
+  const sums = graph.node('MatMul', [ones, split], [n, groups, 1, h * w], 'float32');
+  return toChannelsLast(graph, reshape(graph, sums, [n, groups, h, w]));
+}
+
 export const reductions: LoweringTable = {
+  FactGroupSum: (graph, { x }, attrs) => groupSum(graph, x, attrsOf<{ groups: number }>(attrs).groups),
   Sum: (graph, { x }, attrs) =>
     reduce(graph, 'ReduceSum', x.dtype === 'bool' ? cast(graph, x, 'int32') : x, attrs),
   Mean: (graph, { x }, attrs) => reduce(graph, 'ReduceMean', toFloat(graph, x), attrs),
