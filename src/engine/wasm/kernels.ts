@@ -154,6 +154,10 @@ const KERNELS: Readonly<Record<string, Kernel>> = {
   FactSumPool2d: (native, { x }, attrs) => sumPool(native, poolGeometry(x.shape, attrs), x, 'sumPool'),
   FactSumPool2dGrad: (native, { dy }, attrs) =>
     sumPool(native, poolGeometry(attrs.inputShape, attrs), dy, 'sumPoolGrad'),
+  FactGroupSum: (_, { x }, { groups }) => {
+    const [n, h, w, channels] = shape4(x);
+    return tf.tidy(() => tf.sum(tf.reshape(x, [n, h, w, groups, channels / groups]), -1));
+  },
   FactScatterLast: (native, { values, indices }, { depth }) => {
     const k = lastOf(values.shape);
     const out = native.output([...values.shape.slice(0, -1), depth], 'zeros');
