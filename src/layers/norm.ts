@@ -202,7 +202,8 @@ export function overAll(shape: readonly number[]): NormView {
 /** Statistics of each sample over height, width and the channels of a group; [N,H,W,C]. */
 export function perGroup(shape: readonly number[], groups: number): NormView {
   const [n, h, w, c] = shape;
-  return { view: [n, h * w, groups, c / groups], axes: [1, 3], parameters: [1, 1, groups, c / groups] };
+  const size = c / groups;
+  return { view: [n, h, w, groups, size], axes: [1, 2, 4], parameters: [1, 1, 1, groups, size] };
 }
 
 /** Statistics over the last axis at each position. */

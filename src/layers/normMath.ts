@@ -42,10 +42,23 @@ export interface NormResult {
   readonly statistics: Statistics | null;
 }
 
+/**
+ * Sum over axes, one axis after the other from the outermost: every partial sum is short, so float32 keeps its digits
+ * where one sum over 10^4 to 10^5 values would lose two, and the inner axes stay contiguous.
+ */
+function sumOver(x: tf.Tensor, axes: readonly number[]): tf.Tensor {
+  return axes.reduce((sum, axis) => (sum.shape[axis] === 1 ? sum : tf.sum(sum, axis, true)), x);
+}
+
+function meanOver(x: tf.Tensor, axes: readonly number[]): tf.Tensor {
+  const count = axes.reduce((p, axis) => p * x.shape[axis], 1);
+  return tf.mul(sumOver(x, axes), 1 / count);
+}
+
 function statisticsOf(x: tf.Tensor, axes: readonly number[]): Statistics & { centred: tf.Tensor } {
-  const mean = tf.mean(x, [...axes], true);
+  const mean = meanOver(x, axes);
   const centred = tf.sub(x, mean);
-  return { mean, centred, variance: tf.mean(tf.square(centred), [...axes], true) };
+  return { mean, centred, variance: meanOver(tf.square(centred), axes) };
 }
 
 function rootOf(variance: tf.Tensor, epsilon: number): tf.Tensor {
@@ -59,7 +72,7 @@ function times(x: tf.Tensor, w: tf.Tensor | null): tf.Tensor {
 /** Sum over the axes along which the parameters repeat, in the shape of the parameters' view. */
 function toParameters(x: tf.Tensor, parameters: readonly number[]): tf.Tensor {
   const axes = x.shape.map((_, i) => i).filter((i) => parameters[i] === 1 && x.shape[i] !== 1);
-  return axes.length === 0 ? x : tf.sum(x, axes, true);
+  return sumOver(x, axes);
 }
 
 /** A norm by the statistics of its input; see the top of the file. x and y have the layer's own shape. */
@@ -92,7 +105,7 @@ export function normalise(input: tf.Tensor, a: NormArguments, keepStatistics: bo
       },
       (dy, [scale]) => {
         const h = tf.mul(tf.reshape(dy, [...view]), scale);
-        return [tf.reshape(a.centered ? tf.sub(h, tf.mean(h, [...axes], true)) : h, shape)];
+        return [tf.reshape(a.centered ? tf.sub(h, meanOver(h, axes)) : h, shape)];
       },
     );
     return { y, statistics };
@@ -113,11 +126,11 @@ export function normalise(input: tf.Tensor, a: NormArguments, keepStatistics: bo
       const shared = q.shape.every((d, i) => d === parameters[i]);
       // Where each parameter has its own statistic, one sum serves both dx and dw.
       const bySum = shared ? toParameters(product, parameters) : null;
-      const toScale = bySum === null ? tf.sum(times(product, w), [...axes], true) : times(bySum, w);
+      const toScale = bySum === null ? sumOver(times(product, w), axes) : times(bySum, w);
       const curvature = tf.mul(tf.mul(toScale, tf.mul(tf.square(q), q)), 1 / count);
       const direct = tf.mul(g, scale);
       const level = a.centered
-        ? tf.sub(direct, tf.mean(direct, [...axes], true))
+        ? tf.sub(direct, meanOver(direct, axes))
         : tf.add(direct, tf.mul(mean, curvature));
       const dx = tf.reshape(tf.sub(level, tf.mul(factor, curvature)), shape);
       const gradients = [dx];

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs';
 import { GlobalAvgPool2d } from '../../src/layers/globalAvgPool2d.js';
 import type { GoldenCheck, GoldenSuite } from './checks.js';
 import { type GoldenTensor, readGoldenSafetensors } from './format.js';
-import { type ModuleCase, ModuleChecker, type Run, runEager, type Subject } from './moduleCase.js';
+import { type ModuleCase, ModuleChecker, type Run, runEager, runFed, type Subject } from './moduleCase.js';
 import { layerOf } from './modules.js';
 
 const groups = new Map<string, Record<string, GoldenTensor>>();
@@ -73,3 +73,4 @@ function suite(name: string, run: Run): GoldenSuite {
 }
 
 export const layersEager = suite('layers eager', runEager);
+export const layersCompiled = suite('layers compiled', runFed);

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import { compile } from '../../src/engine/compile.js';
 import type { CallArgs } from '../../src/layers/callArgs.js';
 import { stateDictOf } from '../../src/models/stateDict.js';
 import type { GoldenCheck } from './checks.js';
@@ -35,6 +36,26 @@ export type Run = <R extends Record<string, tf.Tensor>>(
 
 /** Runs a function operation by operation. */
 export const runEager: Run = async (_name, fn, inputs) => tf.tidy(() => fn(...inputs));
+
+function runCompiled(bake: boolean): Run {
+  return async <R extends Record<string, tf.Tensor>>(
+    name: string,
+    fn: (...inputs: tf.Tensor[]) => R,
+    inputs: tf.Tensor[],
+  ) => {
+    const program = compile(fn, { name, bake });
+    try {
+      return await program(...inputs);
+    } finally {
+      program.dispose();
+    }
+  };
+}
+
+/** Compiled with the variables fed, as training runs; on engines that do not compile the function as it stands. */
+export const runFed = runCompiled(false);
+/** Compiled with the variables as constants, as explaining runs. */
+export const runBaked = runCompiled(true);
 
 const TO_NHWC = [0, 2, 3, 1];
 const TO_NCHW = [0, 3, 1, 2];

@@ -6,7 +6,7 @@ import { createModel } from '../../src/models/createModel.js';
 import { listModels } from '../../src/models/registry.js';
 import type { GoldenCheck, GoldenSuite } from './checks.js';
 import { fill, fillRange, goldenTolerance, noiseImage, relativeError } from './format.js';
-import { type Run, runEager, toGolden } from './moduleCase.js';
+import { type Run, runBaked, runEager, toGolden } from './moduleCase.js';
 
 interface StageNumbers {
   readonly name: string;
@@ -131,7 +131,7 @@ class NetChecker {
     this.add(`${name} l2`, [norm(values)], [wanted.l2], tolerance);
     const mean = values.reduce((s, v) => s + v, 0) / count;
     this.addScaled(`${name} mean`, mean, wanted.mean, wanted.l2 / Math.sqrt(count), tolerance);
-    this.add(`${name} first`, values.subarray(0, 8), wanted.first, tolerance);
+    this.add(`${name} first`, values.subarray(0, wanted.first.length), wanted.first, tolerance);
     const u = directions(`tap:${wanted.name}`, count, this.golden.caseSeed);
     this.addScaled(`${name} proj`, dot(values, u), wanted.proj, wanted.l2, tolerance);
   }
@@ -274,4 +274,6 @@ function suite(name: string, run: Run, wanted: (net: string) => boolean): Golden
 const isSmall = (net: string): boolean => net.startsWith('cifar10');
 
 export const netsEager = suite('nets eager', runEager, isSmall);
+export const netsCompiled = suite('nets compiled', runBaked, isSmall);
 export const bigNetsEager = suite('big nets eager', runEager, (net) => !isSmall(net));
+export const bigNetsCompiled = suite('big nets compiled', runBaked, (net) => !isSmall(net));

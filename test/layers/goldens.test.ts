@@ -1,6 +1,7 @@
 import { useEngine } from '../engine.js';
-import { layersEager } from '../goldens/layers.suite.js';
+import { layersCompiled, layersEager } from '../goldens/layers.suite.js';
 import { testGoldenSuite } from '../goldens/suite.js';
 
 useEngine();
 testGoldenSuite(layersEager);
+testGoldenSuite(layersCompiled);

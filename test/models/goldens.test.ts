@@ -1,6 +1,7 @@
 import { useEngine } from '../engine.js';
-import { netsEager } from '../goldens/nets.suite.js';
+import { netsCompiled, netsEager } from '../goldens/nets.suite.js';
 import { testGoldenSuite } from '../goldens/suite.js';
 
 useEngine();
 testGoldenSuite(netsEager);
+testGoldenSuite(netsCompiled);
