@@ -1,6 +1,6 @@
-import { statSync } from 'node:fs';
 import type { Command } from 'commander';
 import {
+  isFolder,
   isModelFolder,
   type NamedTensor,
   readCheckpoint,
@@ -134,8 +134,7 @@ export function register(program: Command): void {
     .argument('<file>', '.pth, .pt, .ckpt, .safetensors, or the folder of a saved network')
     .action(async (file: string, _options: unknown, command: Command) => {
       await runVerb(command, async ({ print }) => {
-        const isFolder = statSync(file, { throwIfNoEntry: false })?.isDirectory() === true;
-        const inspection = isFolder ? await inspectFolder(file) : await inspectFile(file);
+        const inspection = isFolder(file) ? await inspectFolder(file) : await inspectFile(file);
         print(tableOf(inspection), inspection);
         return 0;
       });

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
-import { FactError } from '../core/errors.js';
+import { FactError, systemCodeOf } from '../core/errors.js';
 import { type Logger, silentLogger } from '../core/log.js';
 import type { BcosModel } from '../models/bcosModel.js';
 import { type CreateOptions, createModel } from '../models/createModel.js';
@@ -96,8 +96,14 @@ export function isModelFolder(path: string): boolean {
   return existsSync(join(path, SPEC_FILE)) || existsSync(join(path, MODEL_FILE));
 }
 
-function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+/** True for a folder; false for anything else, also for a path that cannot be looked at (reading it says why). */
+export function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch (error) {
+    if (systemCodeOf(error) === undefined) throw error;
+    return false;
+  }
 }
 
 /** Refuses a target that would destroy something the user did not mean. Throws E_EXISTS. */

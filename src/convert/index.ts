@@ -3,6 +3,7 @@ export {
   type ConvertOptions,
   type ConvertReport,
   convertCheckpoint,
+  isFolder,
   isModelFolder,
   modelOfCheckpoint,
   type TargetFormat,

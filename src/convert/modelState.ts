@@ -2,7 +2,7 @@ import { FactError } from '../core/errors.js';
 import type { BcosModel } from '../models/bcosModel.js';
 import type { StateEntry } from '../models/stateDict.js';
 import { toFloat32, toInt64 } from './castTensor.js';
-import type { NamedTensor } from './dtypes.js';
+import type { DType, NamedTensor } from './dtypes.js';
 import { type Recognised, recognise } from './recognise.js';
 import { type CopyChoice, chooseCopy, differences, findCopies, type StateCopy } from './stateCopies.js';
 
@@ -17,6 +17,9 @@ export function tensorsOfModel(model: BcosModel): NamedTensor[] {
     return { name: entry.name, dtype: entry.dtype, shape: [...entry.shape], bytes };
   });
 }
+
+/** Element types that float32 holds exactly. */
+const EXACT: readonly DType[] = ['float32', 'float16', 'bfloat16'];
 
 function listed(items: readonly string[]): string {
   const shown = items.slice(0, LISTED).join(', ');
@@ -92,20 +95,16 @@ export function writeState(
   if (differences(copy) > 0) throw mismatchError(file, model.spec.arch, copy, recognise(tensors));
   const rounded: string[] = [];
   const absentCounters: string[] = [];
+  const writes: [StateEntry, Float32Array | BigInt64Array][] = [];
   for (const entry of entries) {
     const tensor = copy.tensors.get(entry.name);
-    if (tensor === undefined) absentCounters.push(entry.name);
-    else if (writeEntry(entry, tensor)) rounded.push(tensor.name);
+    if (tensor === undefined) {
+      absentCounters.push(entry.name);
+      continue;
+    }
+    writes.push([entry, entry.dtype === 'int64' ? toInt64(tensor) : toFloat32(tensor)]);
+    if (entry.dtype === 'float32' && !EXACT.includes(tensor.dtype)) rounded.push(tensor.name);
   }
+  for (const [entry, values] of writes) entry.write(values);
   return { prefix: copy.prefix, isAverage: copy.isAverage, absentCounters, rounded, taken: copy.tensors };
-}
-
-/** Writes one tensor; true where its values may have been rounded. */
-function writeEntry(entry: StateEntry, tensor: NamedTensor): boolean {
-  if (entry.dtype === 'int64') {
-    entry.write(toInt64(tensor));
-    return false;
-  }
-  entry.write(toFloat32(tensor));
-  return !['float32', 'float16', 'bfloat16'].includes(tensor.dtype);
 }

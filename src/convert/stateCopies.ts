@@ -37,6 +37,9 @@ export function isOptional(wanted: WantedTensor): boolean {
   return wanted.name.endsWith('num_batches_tracked');
 }
 
+/** The counter that `torch.optim.swa_utils.AveragedModel` keeps beside its copy. */
+const AVERAGE_COUNTER = 'n_averaged';
+
 /** Prefixes under which some of a network's names are found, most complete first. */
 function prefixesOf(names: readonly string[], wanted: readonly WantedTensor[]): string[] {
   const counts = new Map<string, number>();
@@ -73,6 +76,7 @@ export function findCopies(tensors: readonly NamedTensor[], wanted: readonly Wan
       if (!tensor.name.startsWith(prefix)) continue;
       const name = tensor.name.slice(prefix.length);
       if (byName.has(name)) found.set(name, tensor);
+      else if (name === AVERAGE_COUNTER) continue;
       else if (!inner.some((other) => tensor.name.startsWith(other))) leftOver.push(tensor);
     }
     const missing = wanted.filter((entry) => !found.has(entry.name) && !isOptional(entry));
