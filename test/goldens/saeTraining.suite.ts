@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { Random } from '../../src/core/random.js';
 import { compile } from '../../src/engine/compile.js';
+import { runPart } from '../../src/explain/parts.js';
 import { decode, encode } from '../../src/layers/topKSae.js';
+import { positionWeights } from '../../src/train/sae/collect.js';
 import type { FeatureSource } from '../../src/train/sae/featureSource.js';
 import { saeGradients } from '../../src/train/sae/gradients.js';
 import { varianceExplained } from '../../src/train/sae/metrics.js';
@@ -12,6 +14,7 @@ import { drawPositions, exponentialVariates, positionBudget } from '../../src/tr
 import { learningRateMultiplier } from '../../src/train/sae/schedule.js';
 import { SaeTrainer, type SaeTrainerOptions, type SaeTrainerState } from '../../src/train/sae/trainer.js';
 import { clipFactor, removeParallel } from '../../src/train/sae/update.js';
+import { between, goldenNetwork } from '../explain/goldenNetworks.js';
 import type { GoldenCheck, GoldenSuite, GoldenSuiteCase } from './checks.js';
 import {
   type GoldenCase,
@@ -355,6 +358,46 @@ async function runInclusion(golden: GoldenCase): Promise<GoldenCheck[]> {
   }));
 }
 
+/** Weights of positions from the network itself, and the rows that are kept. */
+async function weightChecks(golden: GoldenCase, drawn: ArrayLike<number>): Promise<GoldenCheck[]> {
+  const isCnn = golden.tensors['weight:conv1.linear.weight'] !== undefined;
+  const widths = [1, 2, 3].map((i) => golden.tensors[`weight:conv${i}.linear.weight`]?.shape[0]);
+  const network = { network: isCnn ? 'cnn' : 'vit', network_args: { widths } };
+  const stages = await goldenNetwork({ ...golden, params: { ...golden.params, ...network } });
+  if (stages === null) return [];
+  const { layer, channels } = golden.params;
+  const checks: GoldenCheck[] = [];
+  for (const enabled of [false, true]) {
+    const run = compile(
+      (image: tf.Tensor) => {
+        const features = runPart(between(stages, null, layer), image);
+        const weights = positionWeights(features, (f) => runPart(between(stages, layer, null), f));
+        return { features: tf.reshape(features, [features.shape[0], -1, channels]), weights };
+      },
+      { name: 'golden sampling', enabled },
+    );
+    const image = tf.tidy(() =>
+      tf.transpose(
+        tf.tensor(numbers(golden.tensors.image) as Float32Array, [...golden.tensors.image.shape]),
+        [0, 2, 3, 1],
+      ),
+    );
+    const { features, weights } = await run(image);
+    const values = features.dataSync();
+    const rows = Array.from({ length: golden.tensors.first_rows.shape[0] }, (_, i) =>
+      Array.from(values.subarray(drawn[i] * channels, (drawn[i] + 1) * channels)),
+    );
+    const label = enabled ? 'compiled' : 'eager';
+    checks.push(
+      close(golden, 'weights', weights.dataSync(), label),
+      close(golden, 'first_rows', rows.flat(), label),
+    );
+    tf.dispose([image, features, weights]);
+    run.dispose();
+  }
+  return checks;
+}
+
 async function runSampling(golden: GoldenCase): Promise<GoldenCheck[]> {
   const { weights_f32: weights, variates, indices } = golden.tensors;
   const [images, positions] = weights.shape;
@@ -371,6 +414,7 @@ async function runSampling(golden: GoldenCase): Promise<GoldenCheck[]> {
       [positionBudget(golden.params.channels, positions)],
       [golden.params.drawn_per_image],
     ),
+    ...(await weightChecks(golden, actual)),
   ];
 }
 
