@@ -5,8 +5,14 @@
 import * as tf from '@tensorflow/tfjs';
 import { Random } from '../src/core/random.js';
 import { compile } from '../src/engine/compile.js';
-import type { Sae } from '../src/explain/index.js';
-import { createPrograms } from '../src/explain/programs.js';
+import {
+  attributeConcepts,
+  attributePixels,
+  reconstructFeatures,
+  type SaeTensors,
+} from '../src/explain/conceptProgram.js';
+import { networkPart } from '../src/explain/networkPart.js';
+import { runPart } from '../src/explain/parts.js';
 import { type BcosModel, createModel } from '../src/models/index.js';
 import { lossFunction } from '../src/train/losses/losses.js';
 import { createTrainingVariables } from '../src/train/optimizerState.js';
@@ -44,6 +50,10 @@ function normal(random: Random, count: number, scale: number): Float32Array {
   return Float32Array.from({ length: count }, () => random.normal() * scale);
 }
 
+function sum(values: ArrayLike<number>): number {
+  return Array.prototype.reduce.call(values, (total, v) => (total as number) + (v as number), 0) as number;
+}
+
 /** Index of the largest score of each image as one-hot rows. */
 function topTarget(scores: tf.Tensor2D): tf.Tensor2D {
   return tf.oneHot(scores.argMax(1) as tf.Tensor1D, scores.shape[1], 1, 0, 'float32') as tf.Tensor2D;
@@ -63,40 +73,60 @@ function inference(model: BcosModel, x: tf.Tensor4D): Run {
     const logits = await program(x);
     const values = await logits.data();
     logits.dispose();
-    return values.reduce((sum, v) => sum + v, 0);
+    return sum(values);
   };
 }
 
-/** Prediction first, then the explanation of each image's top class: two runs, as the command does it. */
-function explanation(model: BcosModel, x: tf.Tensor4D, sae: Sae | null): Run {
-  const programs = createPrograms(model, sae, null);
-  const attribute = programs.spliced?.concepts ?? programs.pixels;
-  if (attribute === null) throw new Error('no program');
+/** Prediction and the pixels' contributions to each image's top class, in one graph. */
+function classExplanation(model: BcosModel, x: tf.Tensor4D): Run {
+  const encode = networkPart(model.segment(null, 'input'));
+  const network = networkPart(model.segment('input', null));
+  const program = compile(
+    (input: tf.Tensor4D) => {
+      const encoded = runPart(encode, input) as tf.Tensor4D;
+      const target = topTarget(runPart(network, encoded) as tf.Tensor2D);
+      const { scores, map } = attributePixels(network, encoded, target);
+      return { scores, map };
+    },
+    { name: 'class explanation', bake: true },
+  );
   return async () => {
-    const scores = await programs.scores(x);
-    const target = topTarget(scores.spliced);
-    const result = await attribute(x, target);
-    const total = await ('contributions' in result ? result.contributions : result.map).data();
-    tf.dispose([scores, target, result]);
-    return total.reduce((sum, v) => sum + v, 0);
+    const result = await program(x);
+    const map = await result.map.data();
+    tf.dispose(result);
+    return sum(map);
   };
 }
 
-function randomSae(c: NetworkCase, random: Random): Sae {
-  const encoder = normal(random, c.latents * c.channels, 1 / Math.sqrt(c.channels));
-  const rows = tf.tensor2d(encoder, [c.latents, c.channels]);
-  const decoder = rows.transpose() as tf.Tensor2D;
-  return {
-    channels: c.channels,
-    latents: c.latents,
-    k: c.k,
-    encoder: rows,
-    decoder,
-    tap: c.tap,
-    modelHash: null,
-    meta: { arch: c.arch, normFactor: null, training: {} },
-    dispose: () => tf.dispose([rows, decoder]),
+/** Prediction of the spliced network, each concept's presence and its contribution to the top class, in one graph. */
+function conceptExplanation(model: BcosModel, x: tf.Tensor4D, sae: SaeTensors, tap: string): Run {
+  const encode = networkPart(model.segment(null, 'input'));
+  const lower = networkPart(model.segment('input', tap));
+  const upper = networkPart(model.segment(tap, null));
+  const program = compile(
+    (input: tf.Tensor4D) => {
+      const encoded = runPart(encode, input) as tf.Tensor4D;
+      const { reconstruction } = reconstructFeatures(lower, sae, encoded);
+      const target = topTarget(runPart(upper, reconstruction) as tf.Tensor2D);
+      const { scores, contributions, presence } = attributeConcepts(lower, upper, sae, encoded, target);
+      return { scores, contributions, presence };
+    },
+    { name: 'concept explanation', bake: true },
+  );
+  return async () => {
+    const result = await program(x);
+    const contributions = await result.contributions.data();
+    tf.dispose(result);
+    return sum(contributions);
   };
+}
+
+function randomSae(c: NetworkCase, random: Random): SaeTensors {
+  const encoder = tf.tensor2d(normal(random, c.latents * c.channels, 1 / Math.sqrt(c.channels)), [
+    c.latents,
+    c.channels,
+  ]);
+  return { encoder, decoder: encoder.transpose() as tf.Tensor2D, k: c.k };
 }
 
 function training(model: BcosModel, x: tf.Tensor4D, random: Random): Run {
@@ -165,8 +195,8 @@ export function prepareCase(name: string): Run {
   const model = createModel(c.arch);
   const x = images(c, random);
   if (task === 'inference') return inference(model, x);
-  if (task === 'class') return explanation(model, x, null);
-  if (task === 'concepts') return explanation(model, x, randomSae(c, random));
+  if (task === 'class') return classExplanation(model, x);
+  if (task === 'concepts') return conceptExplanation(model, x, randomSae(c, random), c.tap);
   if (task === 'train') return training(model, x, random);
   throw new Error(`unknown case ${name}`);
 }
