@@ -1,19 +1,13 @@
 import type { CheckpointFault } from './checkpointError.js';
-import {
-  MAX_KEY_TEXT,
-  MAX_LONG_BYTES,
-  MAX_PICKLE_OBJECTS,
-  MAX_PICKLE_TEXT,
-  MAX_PICKLE_VALUES,
-} from './limits.js';
+import { MAX_KEY_TEXT, MAX_PICKLE_OBJECTS, MAX_PICKLE_TEXT, MAX_PICKLE_VALUES } from './limits.js';
 import type { PickleContext, PickleSite } from './pickleContext.js';
+import { PickleCursor } from './pickleCursor.js';
 import { build, call, findGlobal } from './pickleGlobals.js';
 import { keyText } from './pickleKey.js';
 import { OP, REFUSED } from './pickleOpcodes.js';
 import { kindOf, type PickleValue, type PyDict, type PySet, type PyTuple } from './pickleValues.js';
 
 const EMPTY_TUPLE: PyTuple = { kind: 'tuple', items: [] };
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * A pickle machine that builds data and nothing else. Names of Python objects resolve through the allow-list of
@@ -21,8 +15,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  * counts against the limits. Iterative: nesting cannot overflow the stack.
  */
 export class PickleMachine {
-  private readonly view: DataView;
-  private at = 0;
+  private readonly cursor: PickleCursor;
   private opcodeAt = 0;
   private stack: PickleValue[] = [];
   private marks: PickleValue[][] = [];
@@ -32,25 +25,25 @@ export class PickleMachine {
   private text = 0;
 
   constructor(
-    private readonly bytes: Uint8Array,
+    bytes: Uint8Array,
     private readonly context: PickleContext,
   ) {
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.cursor = new PickleCursor(bytes, (fault, what) => this.fault(fault, what));
   }
 
   /** Runs the pickle that begins at `start`; returns its value and the offset behind its STOP. Limits add up over calls. */
   run(start: number): { value: PickleValue; end: number } {
-    this.at = start;
+    this.cursor.at = start;
     this.stack = [];
     this.marks = [];
     this.memo = new Map();
     for (;;) {
-      this.opcodeAt = this.at;
-      const opcode = this.byte();
+      this.opcodeAt = this.cursor.at;
+      const opcode = this.cursor.byte();
       if (opcode === OP.stop) {
         if (this.marks.length > 0 || this.stack.length !== 1)
           throw this.fault('corrupt', 'STOP with a stack that does not hold exactly one value');
-        return { value: this.stack[0], end: this.at };
+        return { value: this.stack[0], end: this.cursor.at };
       }
       this.step(opcode);
       this.checkLimits();
@@ -58,21 +51,18 @@ export class PickleMachine {
   }
 
   private step(opcode: number): void {
-    const { stack, view } = this;
+    const { stack, cursor } = this;
     switch (opcode) {
       case OP.proto: {
-        const version = this.byte();
+        const version = cursor.byte();
         if (version < 2 || version > 5)
           throw this.fault('unsupported', `pickle protocol ${version}, expected 2 to 5`);
         return;
       }
       case OP.frame: {
-        const length = this.length64();
-        if (length > this.bytes.length - this.at)
-          throw this.fault(
-            'truncated',
-            `a frame of ${length} bytes, ${this.bytes.length - this.at} are left`,
-          );
+        const length = cursor.length64();
+        if (length > cursor.left)
+          throw this.fault('truncated', `a frame of ${length} bytes, ${cursor.left} are left`);
         return;
       }
       case OP.mark:
@@ -96,45 +86,45 @@ export class PickleMachine {
         this.push(false);
         return;
       case OP.binInt:
-        this.push(view.getInt32(this.take(4), true));
+        this.push(cursor.int32());
         return;
       case OP.binInt1:
-        this.push(this.byte());
+        this.push(cursor.byte());
         return;
       case OP.binInt2:
-        this.push(view.getUint16(this.take(2), true));
+        this.push(cursor.uint16());
         return;
       case OP.long1:
-        this.push(this.long(this.byte()));
+        this.pushLong(cursor.byte());
         return;
       case OP.long4:
-        this.push(this.long(view.getInt32(this.take(4), true)));
+        this.pushLong(cursor.int32());
         return;
       case OP.binFloat:
-        this.pushObject({ kind: 'float', value: view.getFloat64(this.take(8), false) });
+        this.pushObject({ kind: 'float', value: cursor.float64() });
         return;
       case OP.shortBinUnicode:
       case OP.shortBinString:
-        this.push(this.string(this.byte()));
+        this.push(this.string(cursor.byte()));
         return;
       case OP.binUnicode:
-        this.push(this.string(view.getUint32(this.take(4), true)));
+        this.push(this.string(cursor.uint32()));
         return;
       case OP.binString:
-        this.push(this.string(view.getInt32(this.take(4), true)));
+        this.push(this.string(cursor.int32()));
         return;
       case OP.binUnicode8:
-        this.push(this.string(this.length64()));
+        this.push(this.string(cursor.length64()));
         return;
       case OP.shortBinBytes:
-        this.pushBytes(this.byte());
+        this.pushBytes(cursor.byte());
         return;
       case OP.binBytes:
-        this.pushBytes(view.getUint32(this.take(4), true));
+        this.pushBytes(cursor.uint32());
         return;
       case OP.binBytes8:
       case OP.byteArray8:
-        this.pushBytes(this.length64());
+        this.pushBytes(cursor.length64());
         return;
       case OP.emptyTuple:
         this.pushObject(EMPTY_TUPLE);
@@ -202,19 +192,19 @@ export class PickleMachine {
         return;
       }
       case OP.binPut:
-        this.remember(this.byte());
+        this.remember(cursor.byte());
         return;
       case OP.longBinPut:
-        this.remember(view.getUint32(this.take(4), true));
+        this.remember(cursor.uint32());
         return;
       case OP.memoize:
         this.remember(this.memo.size);
         return;
       case OP.binGet:
-        this.recall(this.byte());
+        this.recall(cursor.byte());
         return;
       case OP.longBinGet:
-        this.recall(view.getUint32(this.take(4), true));
+        this.recall(cursor.uint32());
         return;
       case OP.global: {
         const module = this.line();
@@ -279,67 +269,27 @@ export class PickleMachine {
     return this.context.errors.fault(fault, this.where, what);
   }
 
-  /** Advances over `length` bytes and returns where they begin. */
-  private take(length: number): number {
-    if (length < 0) throw this.fault('corrupt', `a length of ${length}`);
-    if (!(length <= this.bytes.length - this.at))
-      throw this.fault(
-        'truncated',
-        `the pickle ends too early: ${length} more bytes are needed, ${this.bytes.length - this.at} are left`,
-      );
-    const start = this.at;
-    this.at += length;
-    return start;
-  }
-
-  private byte(): number {
-    return this.bytes[this.take(1)];
-  }
-
-  private length64(): number {
-    return Number(this.view.getBigUint64(this.take(8), true));
-  }
-
   private string(length: number): string {
-    const start = this.take(length);
     this.text += length;
     this.objects++;
-    return this.decode(start, length);
-  }
-
-  private decode(start: number, length: number): string {
-    try {
-      return utf8.decode(this.bytes.subarray(start, start + length));
-    } catch {
-      throw this.fault('corrupt', 'text that is not UTF-8');
-    }
+    return this.cursor.text(length);
   }
 
   /** A line of GLOBAL, without its end. */
   private line(): string {
-    const end = this.bytes.indexOf(0x0a, this.at);
-    if (end < 0) throw this.fault('truncated', 'a name without its end of line');
-    const start = this.take(end + 1 - this.at);
-    this.text += end - start;
-    return this.decode(start, end - start);
-  }
-
-  /** Two's complement, little-endian, any length. */
-  private long(length: number): number | bigint {
-    if (length > MAX_LONG_BYTES) throw this.fault('too_large', `a whole number of ${length} bytes`);
-    const start = this.take(length);
-    let value = 0n;
-    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.bytes[start + i]);
-    const signed = BigInt.asIntN(8 * length, value);
-    const small = Number(signed);
-    if (Number.isSafeInteger(small)) return small;
-    this.objects++;
-    return signed;
+    const line = this.cursor.line();
+    this.text += line.length;
+    return line;
   }
 
   private push(value: PickleValue): void {
     this.values++;
     this.stack.push(value);
+  }
+
+  private pushLong(length: number): void {
+    this.text += length;
+    this.push(this.cursor.long(length));
   }
 
   private pushObject(value: PickleValue): void {
@@ -348,9 +298,8 @@ export class PickleMachine {
   }
 
   private pushBytes(length: number): void {
-    const start = this.take(length);
     this.text += length;
-    this.pushObject({ kind: 'bytes', data: this.bytes.subarray(start, start + length) });
+    this.pushObject({ kind: 'bytes', data: this.cursor.slice(length) });
   }
 
   private pushTuple(length: number): void {
