@@ -59,7 +59,8 @@ export function parseSaeConfig(path: string, text: string): SaeConfig {
   }
   const parsed = schema.safeParse(value);
   if (!parsed.success) {
-    const issue = parsed.error.issues[0];
+    const { issues } = parsed.error;
+    const issue = issues.find((i) => i.code === 'unrecognized_keys') ?? issues[0];
     if (issue.code === 'unrecognized_keys') {
       const near = nearestName(issue.keys[0], Object.keys(schema.shape));
       throw configError(

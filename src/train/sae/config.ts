@@ -86,7 +86,8 @@ export function resolveSaeConfig(
     }
     return parsed.data;
   }
-  const issue = parsed.error.issues[0];
+  const { issues } = parsed.error;
+  const issue = issues.find((i) => i.code === 'unrecognized_keys') ?? issues[0];
   const place = (path: readonly PropertyKey[]) => (lineOf === undefined ? where : `${where}:${lineOf(path)}`);
   if (issue.code === 'unrecognized_keys') {
     const known = knownKeys(issue.path);
