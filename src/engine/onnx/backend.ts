@@ -134,13 +134,23 @@ export class OnnxBackend extends MathBackendCPU {
     for (const info of infos) this.materialize(info.dataId as DataId);
     if (this.runsOnOrt(kernel, infos, cpuKernel)) return this.runEager(kernel, inputs, attrs);
     if (cpuKernel !== undefined) {
-      return cpuKernel({
+      const results = cpuKernel({
         inputs: inputs as tf.NamedTensorInfoMap,
         attrs: attrs as tf.NamedAttrMap,
         backend: this,
       });
+      if (this.tracer !== null) this.noteUniform([results].flat());
+      return results;
     }
     return this.zeroResults(kernel, inputs, attrs);
+  }
+
+  /** cpu kernels write zeros first and fill them afterwards: whether all elements are equal is known only now. */
+  private noteUniform(infos: readonly tf.TensorInfo[]): void {
+    for (const { dataId } of infos) {
+      const record = this.record(dataId as DataId);
+      if (record.values !== undefined && record.values !== null) record.uniform = uniformOf(record.values);
+    }
   }
 
   /** A tensor record without numbers that stands for a value of the traced graph. */
