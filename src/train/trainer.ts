@@ -4,6 +4,7 @@ import { Random } from '../core/random.js';
 import type { Batch } from '../data/batchLoader.js';
 import { countCorrect } from './accuracy.js';
 import type { EpochTotals, RunState } from './checkpoint/state.js';
+import { configError } from './config/errors.js';
 import type { TrainConfig } from './config/schema.js';
 import { diagnose } from './diagnose.js';
 import { decayAt, effectiveDecay } from './ema.js';
@@ -56,6 +57,9 @@ export class Trainer {
     for (const group of groups) checkPrefixes('groups', group.match, all);
     freeze(network, config.frozen);
     this.weights = namedWeights(network);
+    if (!this.weights.some((weight) => weight.isParameter)) {
+      throw configError('frozen', 'nothing is left to train', 'Freeze fewer stages.');
+    }
     this.loss = lossFunction(config.loss);
     const optimizer = createOptimizer(config.optimizer);
     this.variables = createTrainingVariables(this.weights, optimizer, {

@@ -151,7 +151,9 @@ export function resolveConfig(
     checkTogether(result.data, where);
     return result.data;
   }
-  const issue = result.error.issues[0];
+  const { issues } = result.error;
+  // A mistyped key also makes another one missing: the typo is the better news.
+  const issue = issues.find((one) => one.code === 'unrecognized_keys') ?? issues[0];
   const name = issue.path.map(String).join('.');
   if (issue.code === 'unrecognized_keys') {
     const key = issue.keys[0];

@@ -1,4 +1,5 @@
 import {
+  type Alias,
   type Document,
   isAlias,
   isMap,
@@ -7,7 +8,10 @@ import {
   isScalar,
   LineCounter,
   parseDocument,
+  type Scalar,
   visit,
+  type YAMLMap,
+  type YAMLSeq,
 } from 'yaml';
 import { configError } from './errors.js';
 
@@ -24,17 +28,19 @@ export interface ParsedYaml {
 
 function refuseOddNodes(document: Document, name: string, lines: LineCounter): void {
   const where = (offset: number | undefined): string => `${name}:${lines.linePos(offset ?? 0).line}`;
+  const refuseAnchor = (node: Alias | YAMLMap | YAMLSeq | Scalar): void => {
+    if (!isAlias(node) && node.anchor === undefined) return;
+    throw configError(
+      where(node.range?.[0]),
+      'anchors and aliases are not allowed',
+      'Write the values out where they are used.',
+    );
+  };
   visit(document, {
-    Node(_, node) {
-      if (isAlias(node) || ('anchor' in node && node.anchor)) {
-        throw configError(
-          where(node.range?.[0]),
-          'anchors and aliases are not allowed',
-          'Write the values out where they are used.',
-        );
-      }
-    },
+    Alias: (_, node) => refuseAnchor(node),
+    Collection: (_, node) => refuseAnchor(node),
     Scalar(key, node) {
+      refuseAnchor(node);
       if (key !== 'key' && typeof node.value === 'number' && LOOKS_OCTAL.test(node.source ?? '')) {
         throw configError(
           where(node.range?.[0]),
@@ -71,7 +77,7 @@ export function parseYaml(text: string, name: string): ParsedYaml {
     version: '1.2',
     schema: 'core',
     merge: false,
-    logLevel: 'silent',
+    logLevel: 'error',
     prettyErrors: false,
   });
   const problem = document.errors[0] ?? document.warnings[0];
