@@ -7,6 +7,7 @@ import {
   conv2dFilterGrad,
   conv2dInputGrad,
   gatherLast,
+  groupSum,
   type PoolConfig,
   scatterLast,
   sumPool2d,
@@ -248,6 +249,7 @@ describe.each(ENGINES)('on %s', (engine) => {
       sumPool2dGrad: () => sumPool2dGrad(ds, x.shape, p),
       scatterLast: () => scatterLast(values, indices, 5),
       gatherLast: () => gatherLast(values, indices),
+      groupSum: () => groupSum(x, 2),
     };
     for (const [name, run] of Object.entries(runs)) {
       const growth = await tensorGrowth(() => {
@@ -257,6 +259,25 @@ describe.each(ENGINES)('on %s', (engine) => {
       expect([name, await tensorGrowth(run)]).toEqual([name, 1]);
     }
   });
+});
+
+describe.each(ENGINES)('group sums on %s', (engine) => {
+  test.each([1, 2, 3, 6])(
+    'of %i groups are the sums of consecutive channels, for empty batches too',
+    async (groups) => {
+      await startEngine({ engine });
+      const values = Float32Array.from({ length: 2 * 3 * 5 * 6 }, (_, i) => Math.sin(i));
+      const x = tf.tensor4d(values, [2, 3, 5, 6]);
+      const expected = new Float32Array(30 * groups);
+      values.forEach((value, i) => {
+        expected[Math.floor(i / 6) * groups + Math.floor((i % 6) / (6 / groups))] += value;
+      });
+      const sums = groupSum(x, groups);
+      expect(sums.shape).toEqual([2, 3, 5, groups]);
+      expect(await sums.data()).toBeNormwiseClose(expected, 1e-6);
+      expect(groupSum(tf.zeros([0, 3, 5, 6]), groups).shape).toEqual([0, 3, 5, groups]);
+    },
+  );
 });
 
 describe('shapes that do not fit are refused with what was expected and received', () => {
@@ -274,6 +295,7 @@ describe('shapes that do not fit are refused with what was expected and received
     'whole-number values': () => conv2d(tf.zeros([1, 5, 5, 4], 'int32'), filter(), plain),
     'a window larger than the image': () => sumPool2d(x(), { ...POOLS['3x3 padded'], kernel: [9, 9] }),
     'indices of another shape': () => scatterLast(tf.zeros([2, 3]), tf.zeros([2, 2], 'int32'), 4),
+    'channels that do not divide': () => groupSum(x(), 3),
     'indices that are not whole': () => gatherLast(tf.zeros([2, 3]), tf.zeros([2, 2])),
   };
   test.each(Object.entries(cases))('%s', (_, run) => {
