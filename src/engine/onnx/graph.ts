@@ -26,6 +26,8 @@ export interface Sym {
   name?: string;
   readonly values?: Values;
   readonly uniform?: number;
+  /** The value that this one is a reshaped view of. */
+  readonly origin?: Sym;
 }
 
 export interface GraphNode {

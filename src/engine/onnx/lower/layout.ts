@@ -12,10 +12,12 @@ import {
   unsupported,
 } from './lowering.js';
 
+/** A chain of reshapes is one; back in the first shape it is nothing. */
 export function reshape(graph: Graph, x: Sym, shape: Shape): Sym {
-  if (sameShape(x.shape, shape)) return x;
+  const origin = x.origin ?? x;
+  if (sameShape(origin.shape, shape)) return origin;
   if (x.uniform !== undefined) return { shape, dtype: x.dtype, uniform: x.uniform, values: x.values };
-  return graph.node('Reshape', [x, graph.ints(shape)], shape, x.dtype);
+  return { ...graph.node('Reshape', [origin, graph.ints(shape)], shape, x.dtype), origin };
 }
 
 export function transpose(graph: Graph, x: Sym, perm: readonly number[]): Sym {
@@ -51,11 +53,10 @@ export function slice(graph: Graph, x: Sym, begin: readonly number[], size: read
 
 function sliceAttrs(x: Sym, attrs: Attrs): { begin: number[]; size: number[] } {
   const given = attrsOf<tf.SliceAttrs>(attrs);
-  const [begin, size] = tf.slice_util.parseSliceParams(
-    { shape: [...x.shape] } as tf.Tensor,
-    given.begin,
-    given.size,
-  );
+  const input = { shape: [...x.shape], rank: x.shape.length } as tf.Tensor;
+  const [begin, size] = tf.slice_util.parseSliceParams(input, given.begin, given.size);
+  // ONNX cuts a slice that reaches over the end; tfjs refuses it.
+  tf.slice_util.assertParamsValid(input, begin, size);
   return { begin, size };
 }
 
