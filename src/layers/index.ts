@@ -26,4 +26,5 @@ export { PositionNormUncentered2d } from './positionNormUncentered2d.js';
 export { layoutOf, STATE_LAYOUTS, type StateLayout } from './stateLayout.js';
 export type { LayerWithState, StateRule } from './stateRule.js';
 export { StochasticDepth, type StochasticDepthConfig } from './stochasticDepth.js';
-export { TopKSae } from './topKSae.js';
+export { type SparseCode, topKDense, topKSparse } from './topK.js';
+export { decode, decodeSparse, encode, encodeSparse, TopKSae, type TopKSaeArgs } from './topKSae.js';
