@@ -24,9 +24,18 @@ export interface Picture {
 const BACKGROUND = 255;
 const FAINT = 0.22;
 
-/** Side of the smoothing box for a map of this width: about a sixteenth, odd, at least 3. */
+/** Contrast of a spotlight: above 1 the edge of the light is darker. */
+const CONTRAST = 1.6;
+
+/** Side of the smoothing box for a map of this width: about a ninth, odd, at least 3. */
 function smoothing(width: number): number {
-  return Math.max(3, 2 * Math.floor(width / 32) + 1);
+  return Math.max(3, 2 * Math.round(width / 18) + 1);
+}
+
+/** Two box means: strided convolutions leave a grid in a map, which one would let through. */
+function smoothed(map: PixelMap): Float64Array {
+  const size = smoothing(map.width);
+  return boxMean(boxMean(map.values, map.height, map.width, size), map.height, map.width, size);
 }
 
 /**
@@ -75,10 +84,10 @@ export function networkInput(image: ExplainImage, width: number): Picture {
 
 /** Where a concept is: the positive part of its map, smoothed and enlarged, 0 (not here) to 1. */
 export function spotlight(map: PixelMap, width: number, height: number): Float64Array {
-  const smooth = boxMean(map.values, map.height, map.width, smoothing(map.width)).map((v) => Math.max(0, v));
+  const smooth = smoothed(map).map((v) => Math.max(0, v));
   const full = percentile(smooth, 99.5);
   const light = resizeMap(smooth, [map.height, map.width], [height, width]);
-  return light.map((v) => (full > 0 ? Math.min(1, v / full) : 0));
+  return light.map((v) => (full > 0 ? Math.min(1, v / full) ** CONTRAST : 0));
 }
 
 /** The photograph where the light falls, a faint grey one elsewhere. */
@@ -123,7 +132,7 @@ export function gradientPicture(image: ExplainImage, gradient: Float32Array, wid
 /** A contribution map in red (for) and blue (against) on white, smoothed and enlarged. */
 export function contributionPicture(map: PixelMap, width: number): Picture {
   const height = Math.round((width * map.height) / map.width);
-  const smooth = boxMean(map.values, map.height, map.width, smoothing(map.width));
+  const smooth = smoothed(map);
   const large = resizeMap(smooth, [map.height, map.width], [height, width]);
   const colours = contributionColours(large, contributionCutoff(large));
   return { width, height, data: Uint8Array.from(colours, (v) => Math.round(255 * v)) };
@@ -132,6 +141,6 @@ export function contributionPicture(map: PixelMap, width: number): Picture {
 /** PNG file of a picture. */
 export async function encodePng(picture: Picture): Promise<Buffer> {
   return sharp(picture.data, { raw: { width: picture.width, height: picture.height, channels: 3 } })
-    .png({ compressionLevel: 9 })
+    .png({ compressionLevel: 9, adaptiveFiltering: true })
     .toBuffer();
 }

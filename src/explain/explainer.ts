@@ -54,6 +54,34 @@ function largest(length: number, count: number, key: (i: number) => number): num
     .slice(0, count);
 }
 
+/** Of the places for a difference of classes, the part kept for either side. */
+const KEPT_FOR_A_SIDE = 1 / 4;
+
+/**
+ * Concepts to show: those with the largest absolute contribution, falling. For a difference of classes a quarter of the
+ * places is kept for either side, so that what spoke for the second class is seen too.
+ */
+export function chooseConcepts(
+  contributions: ArrayLike<number>,
+  count: number,
+  isDifference: boolean,
+): number[] {
+  const places = Math.min(count, contributions.length);
+  const size = (c: number): number => Math.abs(contributions[c]);
+  const top = largest(contributions.length, places, size);
+  if (!isDifference) return top;
+  const kept = [1, -1].flatMap((sign) =>
+    largest(
+      contributions.length,
+      Math.floor(places * KEPT_FOR_A_SIDE),
+      (c) => sign * contributions[c],
+    ).filter((c) => sign * contributions[c] > 0),
+  );
+  return [...kept, ...top.filter((c) => !kept.includes(c))]
+    .slice(0, places)
+    .sort((a, b) => size(b) - size(a) || a - b);
+}
+
 /** Rows of a tensor along its first axis, then disposes it. */
 async function takeRows(tensor: tf.Tensor): Promise<Float32Array[]> {
   const values = (await tensor.data()) as Float32Array;
@@ -233,9 +261,8 @@ export class Explainer {
     const a = await programs.concepts(input, target);
     const { values, indices } = a;
     const rest = await this.readAttribution(a);
-    const latents = rest.contributions[0].length;
-    const shown = rest.contributions.map((row) =>
-      largest(latents, Math.min(this.top, latents), (c) => Math.abs(row[c])),
+    const shown = rest.contributions.map((row, i) =>
+      chooseConcepts(row, this.top, targets[i].versus !== null),
     );
     const ids = tf.tensor2d(shown, [shown.length, shown[0].length], 'int32');
     try {

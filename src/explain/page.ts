@@ -15,7 +15,9 @@ import { formatLedger } from './ledger.js';
 import { AGAINST_COLOUR, FOR_COLOUR } from './picture.js';
 import type { ReportContext, SkippedImage } from './report.js';
 import {
+  contributionText,
   directions,
+  fidelityLine,
   headline,
   ledgerLine,
   percent,
@@ -29,6 +31,9 @@ import {
 
 const PHOTO = 300;
 const TILE = 150;
+/** A part of the balance narrower than these has only its number inside, or nothing. */
+const NARROW = 0.2;
+const TINY = 0.07;
 
 const STYLE = `
 :root{color-scheme:light;--for:${FOR_COLOUR};--against:${AGAINST_COLOUR}}
@@ -40,7 +45,7 @@ article{border-top:2px solid #1a1a1a;padding:1.2rem 0 2rem}
 .columns{display:grid;grid-template-columns:${PHOTO}px 1fr;gap:2rem;margin-top:.8rem}
 figure{margin:0 0 .8rem}img{display:block;max-width:100%;height:auto}
 .balance{display:flex;height:1.7rem;color:#fff;font-weight:600;font-size:.9rem;line-height:1.7rem;white-space:nowrap}
-.balance span{overflow:hidden;padding:0 .5rem}.balance .for{background:var(--for)}.balance .against{background:var(--against);text-align:right}
+.balance span{overflow:hidden;min-width:0;text-indent:.5rem}.balance .for{background:var(--for)}.balance .against{background:var(--against);text-align:right;direction:ltr}
 ol.concepts{list-style:none;margin:0;padding:0;display:grid;grid-template-columns:repeat(auto-fill,minmax(340px,1fr));gap:1rem}
 .concepts li{display:grid;grid-template-columns:${TILE}px 1fr;gap:.8rem;align-items:start}
 .share{font-size:1.6rem;font-weight:700}.share.for{color:var(--for)}.share.against{color:var(--against)}
@@ -67,6 +72,7 @@ function direction(share: number): 'for' | 'against' {
 
 async function conceptItem(e: Explanation, c: ConceptShare, photo: Picture, full: number): Promise<string> {
   const side = direction(c.share);
+  const largest = Math.max(...e.concepts.map((other) => Math.abs(other.contribution)));
   const names = directions(e);
   const tile =
     c.map === null
@@ -78,12 +84,12 @@ async function conceptItem(e: Explanation, c: ConceptShare, photo: Picture, full
   const length = full > 0 ? (50 * Math.abs(c.share)) / full : 0;
   const details =
     c.contributionFor !== null && c.contributionVersus !== null && e.target.versus !== null
-      ? `${escapeHtml(e.target.for.name)} ${signed(c.contributionFor)}, ${escapeHtml(e.target.versus.name)} ${signed(c.contributionVersus)}`
-      : `${signed(c.contribution)} to the logit`;
-  const traces = c.madeOf.map((t) => `concept ${t.concept} ${signedPercent(t.share, 0)}`).join(', ');
+      ? `${escapeHtml(e.target.for.name)} ${contributionText(c.contributionFor, largest)}, ${escapeHtml(e.target.versus.name)} ${contributionText(c.contributionVersus, largest)}`
+      : `${contributionText(c.contribution, largest)} to the logit`;
+  const traces = c.madeOf.map((t) => `${t.concept} (${signedPercent(t.share, 0)})`).join(', ');
   return `<li>${tile}<div><span class="share ${side}">${signedPercent(c.share)}</span>
 <div class="bar" role="img" aria-label="${escapeHtml(`${signedPercent(c.share)} ${names[side]}`)}"><i class="${side}" style="width:${length.toFixed(2)}%"></i></div>
-<div>concept ${c.concept}</div><div class="note">${details}</div>${traces === '' ? '' : `<div class="note">made of earlier ${traces}</div>`}</div></li>`;
+<div>concept ${c.concept}</div><div class="note">${details}</div>${traces === '' ? '' : `<div class="note">from earlier concepts ${traces}</div>`}</div></li>`;
 }
 
 function balance(e: Explanation): string {
@@ -93,7 +99,7 @@ function balance(e: Explanation): string {
   const part = (share: number, side: 'for' | 'against'): string =>
     share <= 0
       ? ''
-      : `<span class="${side}" style="flex:${share.toFixed(6)} 0 0" title="${escapeHtml(`${percent(share)} ${names[side]}`)}">${escapeHtml(`${percent(share)} ${names[side]}`)}</span>`;
+      : `<span class="${side}" style="flex:${share.toFixed(6)} 0 0" title="${escapeHtml(`${percent(share)} ${names[side]}`)}">${escapeHtml(share < NARROW ? (share < TINY ? '' : percent(share)) : `${percent(share)} ${names[side]}`)}</span>`;
   return `<div class="balance">${part(e.positiveSum / absolute, 'for')}${part(-e.negativeSum / absolute, 'against')}</div>`;
 }
 
@@ -111,14 +117,6 @@ export async function explanationArticle(e: Explanation, preprocessing: Preproce
         `<tr><td>${escapeHtml(c.name)}</td><td>${percent(c.probability)}</td><td>${signed(c.logit)}</td></tr>`,
     )
     .join('');
-  const alone =
-    e.tap !== null && e.predictedAlone.index !== e.predicted.index
-      ? `<p class="note">Without the autoencoder the network says ${escapeHtml(e.predictedAlone.name)} (${percent(e.predictedAlone.probability)}).</p>`
-      : '';
-  const kept =
-    e.featuresKept === null
-      ? ''
-      : `The concepts keep ${percent(e.featuresKept)} of the features at ${escapeHtml(e.tap ?? '')}.`;
   const isHolding = e.ledgers.every((ledger) => ledger.holds);
   return `<article><h2>${escapeHtml(headline(e))}</h2><p class="file" title="${escapeHtml(e.image.name)}">${escapeHtml(shortName(e.image.name))}</p>
 <div class="columns"><div>
@@ -128,7 +126,7 @@ export async function explanationArticle(e: Explanation, preprocessing: Preproce
 <details><summary>What the network sees</summary>${await image(networkInput(e.image, PHOTO), 'input of the network')}<p class="note">${e.image.width} × ${e.image.height} pixels</p></details>
 </div><div><h3>${escapeHtml(question(e))}</h3>${balance(e)}
 ${items.length > 0 ? `<h3>The concepts that weigh most</h3><ol class="concepts">${items.join('')}</ol><p>${e.others.count} other concepts together: <b>${signedPercent(e.others.share)}</b></p><p>${escapeHtml(sumLine(e))}</p>` : '<p>No autoencoder: the pixels are explained, concepts are not.</p>'}
-${alone}<p class="note ${isHolding ? '' : 'bad'}">${escapeHtml(ledgerLine(e))} ${kept}</p>
+<p class="note ${isHolding ? '' : 'bad'}">${escapeHtml(`${ledgerLine(e)} ${fidelityLine(e)}`)}</p>
 <details><summary>Highest classes</summary><table><thead><tr><th>class</th><th>probability</th><th>logit</th></tr></thead><tbody>${ranking}</tbody></table></details>
 <details><summary>Ledger: the sums, term by term</summary><pre>${escapeHtml(e.ledgers.map((ledger) => formatLedger(ledger).join('\n')).join('\n\n'))}</pre></details>
 </div></div></article>`;

@@ -13,14 +13,15 @@ import {
 import type { Explanation } from './explanation.js';
 import { textPath, textWidth } from './glyphs.js';
 import {
+  contributionText,
   directions,
+  fidelityLine,
   headline,
   ledgerLine,
   percent,
   question,
   SHARE_NOTE,
   shortName,
-  signed,
   signedPercent,
   sumLine,
 } from './words.js';
@@ -95,7 +96,8 @@ function signedBar(overlay: Overlay, x: number, y: number, width: number, share:
 }
 
 function drawConcepts(e: Explanation, photo: Picture, overlay: Overlay, placed: Placed[]): void {
-  const full = Math.max(...e.concepts.map((c) => Math.abs(c.share)), Math.abs(e.others.share));
+  const full = Math.max(...e.concepts.map((c) => Math.abs(c.share)));
+  const largest = Math.max(...e.concepts.map((c) => Math.abs(c.contribution)));
   e.concepts.forEach((c, i) => {
     const left = LEFT + (i % COLUMNS) * CARD_WIDTH;
     const top = TOP + Math.floor(i / COLUMNS) * CARD_HEIGHT;
@@ -117,18 +119,23 @@ function drawConcepts(e: Explanation, photo: Picture, overlay: Overlay, placed: 
     signedBar(overlay, x, top + 54, room, c.share, full);
     overlay.text(x, top + 98, `concept ${c.concept}`, { size: 16, room });
     if (c.contributionFor !== null && c.contributionVersus !== null && e.target.versus !== null) {
-      overlay.text(x, top + 122, `${e.target.for.name} ${signed(c.contributionFor)}`, {
+      overlay.text(x, top + 122, `${e.target.for.name} ${contributionText(c.contributionFor, largest)}`, {
         size: 14,
         colour: GREY,
         room,
       });
-      overlay.text(x, top + 142, `${e.target.versus.name} ${signed(c.contributionVersus)}`, {
-        size: 14,
-        colour: GREY,
-        room,
-      });
+      overlay.text(
+        x,
+        top + 142,
+        `${e.target.versus.name} ${contributionText(c.contributionVersus, largest)}`,
+        {
+          size: 14,
+          colour: GREY,
+          room,
+        },
+      );
     } else {
-      overlay.text(x, top + 122, `${signed(c.contribution)} to the logit`, {
+      overlay.text(x, top + 122, `${contributionText(c.contribution, largest)} to the logit`, {
         size: 14,
         colour: GREY,
         room,
@@ -218,11 +225,11 @@ export async function drawExplanation(e: Explanation, preprocessing: Preprocessi
     room: wide,
   });
   if (e.tap !== null) {
-    const kept =
-      e.featuresKept === null
-        ? ''
-        : ` The concepts keep ${percent(e.featuresKept)} of the features at ${e.tap}.`;
-    overlay.text(MARGIN, body + 63, `${ledgerLine(e)}${kept}`, { size: 14, colour: GREY, room: wide });
+    overlay.text(MARGIN, body + 63, `${ledgerLine(e)} ${fidelityLine(e)}`, {
+      size: 14,
+      colour: GREY,
+      room: wide,
+    });
     overlay.text(MARGIN, body + 84, SHARE_NOTE, { size: 14, colour: GREY, room: wide });
   }
 
@@ -231,6 +238,6 @@ export async function drawExplanation(e: Explanation, preprocessing: Preprocessi
   );
   return sharp({ create: { width: WIDTH, height, channels: 3, background: '#ffffff' } })
     .composite([...pieces, { input: overlay.svg(height), left: 0, top: 0 }])
-    .png({ compressionLevel: 9 })
+    .png({ compressionLevel: 9, adaptiveFiltering: true })
     .toBuffer();
 }

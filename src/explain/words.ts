@@ -27,6 +27,13 @@ export function signed(value: number): string {
   return value < 0 ? amount(value) : `+${amount(value)}`;
 }
 
+/** A contribution beside others of this size: what is far smaller than them reads as zero. */
+export function contributionText(value: number, largest: number): string {
+  return largest < 0.01 || Math.abs(value) >= 0.1
+    ? signed(value)
+    : `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(3)}`;
+}
+
 /** The last two parts of a path: enough to recognise a file. */
 export function shortName(path: string): string {
   return path.split(/[\\/]/).slice(-2).join('/');
@@ -36,8 +43,8 @@ export function shortName(path: string): string {
 export function headline(e: Explanation): string {
   const answer = `${e.predicted.name} (${percent(e.predicted.probability)})`;
   if (e.trueClass === null) return `The network says ${answer}.`;
-  if (e.trueClass.index === e.predicted.index) return `The network says ${answer}, and it is.`;
-  return `The network says ${answer}; it is ${e.trueClass.name} (${percent(e.trueClass.probability)}).`;
+  if (e.trueClass.index === e.predicted.index) return `The network says ${answer}, which is right.`;
+  return `The network says ${answer}; in truth it is ${e.trueClass.name} (${percent(e.trueClass.probability)}).`;
 }
 
 /** What the bars below explain. */
@@ -64,9 +71,9 @@ export const SHARE_NOTE =
 /** The sum rule in one line. */
 export function sumLine(e: Explanation): string {
   const { target } = e;
-  const sums = `${signed(e.positiveSum)} for ${signed(e.negativeSum)} against`;
-  if (target.versus !== null) return `${sums} = difference of the logits ${signed(target.score)}`;
-  return `${sums} ${signed(target.bias)} bias = logit ${signed(target.score + target.bias)}`;
+  const sums = `${amount(e.positiveSum)} for, ${amount(Math.abs(e.negativeSum))} against`;
+  if (target.versus !== null) return `${sums}: the logits differ by ${signed(target.score)}`;
+  return `${sums}, bias ${signed(target.bias)}: logit ${signed(target.score + target.bias)}`;
 }
 
 /** Whether the sums hold, in one line. */
@@ -77,4 +84,13 @@ export function ledgerLine(e: Explanation): string {
   return failing.length === 0
     ? `All ${e.ledgers.length} sums checked: largest residual ${size} of the terms.`
     : `${failing.length} of ${e.ledgers.length} sums DO NOT HOLD: largest residual ${size} of the terms.`;
+}
+
+/** How much of the features the concepts keep, and what the network says without the autoencoder where that differs. */
+export function fidelityLine(e: Explanation): string {
+  if (e.featuresKept === null || e.tap === null) return '';
+  const kept = `The concepts keep ${percent(Math.max(0, e.featuresKept))} of the features at ${e.tap}`;
+  return e.predictedAlone.index === e.predicted.index
+    ? `${kept}.`
+    : `${kept}; the network without the autoencoder says ${e.predictedAlone.name} (${percent(e.predictedAlone.probability)}).`;
 }

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Explainer } from '../../src/explain/explainer.js';
+import { chooseConcepts, Explainer } from '../../src/explain/explainer.js';
 import type { Explanation } from '../../src/explain/explanation.js';
 import { worstLedger } from '../../src/explain/ledger.js';
 import { createSae, type Sae } from '../../src/explain/sae.js';
@@ -153,7 +153,8 @@ describe('an explainer', () => {
       tf.tidy(() => {
         for (const { name, variable } of other.stateDict()) {
           if (!/bias$|running_mean$/.test(name)) continue;
-          const values = Float32Array.from({ length: variable.size }, (_, i) => 0.1 * Math.sin(i + 1));
+          const phase = name.endsWith('bias') ? 1 : 2.5;
+          const values = Float32Array.from({ length: variable.size }, (_, i) => 0.1 * Math.sin(i + phase));
           variable.assign(tf.tensor(values, variable.shape));
         }
       });
@@ -174,5 +175,19 @@ describe('an explainer', () => {
     const [one] = await explainer.explain([randomImage(5, null, SIZE + 8)]);
     expect(one.map.values).toHaveLength((SIZE + 8) ** 2);
     expect(one.ledgers.every((ledger) => ledger.holds)).toBe(true);
+  });
+});
+
+describe('the choice of concepts to show', () => {
+  const contributions = [5, -1, 4, 3, -0.5, 2, 0, 1];
+
+  it('takes the largest absolute contributions, falling', () => {
+    expect(chooseConcepts(contributions, 3, false)).toEqual([0, 2, 3]);
+    expect(chooseConcepts(contributions, 20, false)).toHaveLength(8);
+  });
+
+  it('keeps a quarter of the places for either side of a difference', () => {
+    expect(chooseConcepts(contributions, 4, true)).toEqual([0, 2, 3, 1]);
+    expect(chooseConcepts([3, 2, 1, 0.5], 4, true)).toEqual([0, 1, 2, 3]);
   });
 });
