@@ -27,7 +27,7 @@ export function runPaths(folder: string): RunPaths {
 }
 
 /** Removes what a killed run left half-written. Only for the holder of the folder's lock. */
-function removeLeftovers(folder: string): void {
+export function removeLeftovers(folder: string): void {
   for (const place of [folder, join(folder, 'checkpoints')]) {
     if (!existsSync(place)) continue;
     for (const name of readdirSync(place)) {

@@ -14,6 +14,7 @@ import { Random } from '../../core/random.js';
 import { createSae, saveSae } from '../../explain/sae.js';
 import { initialSaeWeights } from '../../layers/topKSae.js';
 import { type CheckpointContent, readCheckpointFile, writeCheckpointFile } from '../checkpoint/format.js';
+import { removeLeftovers } from '../run/folder.js';
 import { lockFolder } from '../run/lock.js';
 import { checkSameSaeConfig, formatSaeConfig, resolveSaeConfig, type SaeTrainConfig } from './config.js';
 import type { FeatureSource } from './featureSource.js';
@@ -91,6 +92,7 @@ function openRun(folder: string, isResumed: boolean): CheckpointContent | null {
       remedy: 'Check --out, or leave out --resume to start a new run.',
     });
   }
+  removeLeftovers(folder);
   const path = join(folder, 'checkpoint.safetensors');
   return isResumed && existsSync(path) ? readCheckpointFile(path) : null;
 }
