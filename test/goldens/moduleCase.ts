@@ -62,7 +62,11 @@ const TO_NCHW = [0, 3, 1, 2];
 
 /** Tensors of images lie channels first in the goldens; rows and tokens as here. */
 export function isImage(c: ModuleCase, rank: number): boolean {
-  return c.group !== 'linear' && (rank === 4 || (rank === 3 && c.layer === 'AddInverse'));
+  return (
+    c.group !== 'linear' &&
+    c.layer !== 'PosEmbSinCos2d' &&
+    (rank === 4 || (rank === 3 && c.layer === 'AddInverse'))
+  );
 }
 
 /** A golden tensor in tfjs's layout. Caller disposes. */

@@ -15,14 +15,20 @@ import {
 } from '../../src/layers/detachableGroupNorm2d.js';
 import { DetachableLayerNorm } from '../../src/layers/detachableLayerNorm.js';
 import { DetachablePositionNorm2d } from '../../src/layers/detachablePositionNorm2d.js';
+import { Gelu } from '../../src/layers/gelu.js';
 import { GlobalAvgPool2d } from '../../src/layers/globalAvgPool2d.js';
 import {
   GNInstanceNormUncentered2d,
   GNLayerNormUncentered2d,
   GroupNormUncentered2d,
 } from '../../src/layers/groupNormUncentered2d.js';
+import { NormedLinear } from '../../src/layers/linear.js';
 import { LogitLayer } from '../../src/layers/logitLayer.js';
+import { MaxPool2d } from '../../src/layers/maxPool2d.js';
+import { NormedConv2d } from '../../src/layers/normedConv2d.js';
+import { PosEmbSinCos2d } from '../../src/layers/posEmbSinCos2d.js';
 import { PositionNormUncentered2d } from '../../src/layers/positionNormUncentered2d.js';
+import { StochasticDepth } from '../../src/layers/stochasticDepth.js';
 import type { ModuleCase } from './moduleCase.js';
 
 const NORMS = {
@@ -71,6 +77,18 @@ export function layerOf(c: ModuleCase): tf.layers.Layer | null {
       return new AvgPool2d({ name, ...k });
     case 'AdaptiveAvgPool2d':
       return new GlobalAvgPool2d({ name });
+    case 'NormedConv2d':
+      return new NormedConv2d({ name, ...k });
+    case 'NormedLinear':
+      return new NormedLinear({ name, ...k });
+    case 'MaxPool2d':
+      return new MaxPool2d({ name, ...k });
+    case 'GELU':
+      return new Gelu({ name });
+    case 'StochasticDepth':
+      return new StochasticDepth({ name, probability: k.p });
+    case 'PosEmbSinCos2d':
+      return new PosEmbSinCos2d({ name });
     default:
       return null;
   }

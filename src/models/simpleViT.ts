@@ -1,0 +1,136 @@
+/**
+ * Simple ViTs and ViT_C (a convolutional stem in place of patches), B-cos or standard. Pre-norm residual encoders, mean
+ * over tokens, no class token. `to_qkv` is a plain linear map without bias in both kinds.
+ */
+import { Attention } from '../layers/attention.js';
+import { BcosConv2d } from '../layers/bcosConv2d.js';
+import { BcosLinear } from '../layers/bcosLinear.js';
+import { Conv2d } from '../layers/conv2d.js';
+import { DetachableGNLayerNorm2d } from '../layers/detachableGroupNorm2d.js';
+import { DetachableLayerNorm } from '../layers/detachableLayerNorm.js';
+import { Gelu } from '../layers/gelu.js';
+import { Linear } from '../layers/linear.js';
+import { LogitLayer } from '../layers/logitLayer.js';
+import { Patches } from '../layers/patches.js';
+import { PosEmbSinCos2d } from '../layers/posEmbSinCos2d.js';
+import { TokenMean } from '../layers/tokenMean.js';
+import { chain, type LayerList, type Stage, straight, sumOf, type Wiring } from './architecture.js';
+
+export interface EncoderOptions {
+  readonly dim: number;
+  readonly heads: number;
+  readonly headDim: number;
+  readonly mlpDim: number;
+  /** B-cos maps, norms without bias, no activation; else plain maps with bias, GELU. */
+  readonly bcos: boolean;
+  readonly seed: number;
+}
+
+export interface SimpleViTOptions extends EncoderOptions {
+  readonly depth: number;
+  /** Side of a patch, of the image or of the stem's output. */
+  readonly patch: number;
+  /** Channels into the stem and out of each of its convolutions; null: patches of the image. */
+  readonly convStem: { readonly inChannels: number; readonly outChannels: readonly number[] } | null;
+  readonly numClasses: number;
+  readonly logitBias: number | null;
+  readonly temperature: number | null;
+}
+
+type Kind = Pick<EncoderOptions, 'bcos' | 'seed'>;
+
+function layerNorm(list: LayerList, name: string, o: Kind): Wiring {
+  return list.add(new DetachableLayerNorm({ name, bias: !o.bcos }));
+}
+
+/** A B-cos linear map, or a plain one (with bias unless said otherwise). */
+function linear(list: LayerList, name: string, outFeatures: number, o: Kind, bias = true): Wiring {
+  const { seed } = o;
+  return list.add(
+    o.bcos ? new BcosLinear({ name, outFeatures, seed }) : new Linear({ name, outFeatures, bias, seed }),
+  );
+}
+
+/** norm, queries/keys/values, attention, map of the heads. */
+export function vitAttention(list: LayerList, path: string, o: EncoderOptions): Wiring {
+  const outFeatures = 3 * o.heads * o.headDim;
+  return chain(
+    layerNorm(list, `${path}.norm`, o),
+    list.add(new Linear({ name: `${path}.to_qkv`, outFeatures, bias: false, seed: o.seed })),
+    list.add(new Attention({ name: `${path}.attention`, heads: o.heads })),
+    linear(list, `${path}.to_out`, o.dim, o, false),
+  );
+}
+
+/** norm, map to the inner width, (GELU,) map back. */
+export function vitFeedForward(list: LayerList, path: string, o: EncoderOptions): Wiring {
+  return chain(
+    layerNorm(list, `${path}.net.norm`, o),
+    linear(list, `${path}.net.linear1`, o.mlpDim, o),
+    o.bcos ? straight : list.add(new Gelu({ name: `${path}.net.act` })),
+    linear(list, `${path}.net.linear2`, o.dim, o),
+  );
+}
+
+/** x + attention(x), then the same with the feed-forward part. */
+export function vitEncoder(list: LayerList, path: string, o: EncoderOptions): Wiring {
+  return chain(
+    sumOf(`${path}.add_attn`, vitAttention(list, `${path}.attn`, o), straight),
+    sumOf(`${path}.add_ff`, vitFeedForward(list, `${path}.ff`, o), straight),
+  );
+}
+
+/** 3x3 convolutions, each with norm (and GELU); stride 2 where the number of channels grows. */
+export function vitConvStem(
+  list: LayerList,
+  path: string,
+  stem: NonNullable<SimpleViTOptions['convStem']>,
+  o: Kind,
+): Wiring {
+  const parts: Wiring[] = [];
+  let channels = stem.inChannels;
+  stem.outChannels.forEach((outChannels, i) => {
+    const at = (offset: number): string => `${path}.${3 * i + offset}`;
+    const stride = outChannels > channels ? 2 : 1;
+    const config = { name: at(0), outChannels, kernel: 3, stride, padding: 1, seed: o.seed };
+    parts.push(
+      list.add(o.bcos ? new BcosConv2d(config) : new Conv2d(config)),
+      list.add(new DetachableGNLayerNorm2d({ name: at(1), bias: !o.bcos })),
+    );
+    if (!o.bcos) parts.push(list.add(new Gelu({ name: at(2) })));
+    channels = outChannels;
+  });
+  return chain(...parts);
+}
+
+/** Stages of a ViT behind its encoded input; every `path` starts with `prefix` (B-cos nets: "0."). */
+export function simpleViTStages(list: LayerList, prefix: string, o: SimpleViTOptions): Stage[] {
+  const at = (name: string): string => `${prefix}${name}`;
+  const { convStem } = o;
+  const stages = [
+    list.stage('to_patch_embedding', () =>
+      chain(
+        convStem === null ? straight : vitConvStem(list, at('to_patch_embedding.conv_stem'), convStem, o),
+        list.add(new Patches({ name: at('to_patch_embedding.patches'), size: o.patch })),
+        linear(list, at('to_patch_embedding.linear'), o.dim, o),
+        list.add(new PosEmbSinCos2d({ name: at('position_embedding') })),
+      ),
+    ),
+  ];
+  for (let i = 0; i < o.depth; i++) {
+    const name = `transformer.encoder_${i}`;
+    stages.push(list.stage(name, () => vitEncoder(list, at(name), o)));
+  }
+  const logitLayer = { name: at('logit_layer'), bias: o.logitBias, temperature: o.temperature };
+  stages.push(
+    list.stage('linear_head', () =>
+      chain(
+        list.add(new TokenMean({ name: at('token_mean') })),
+        layerNorm(list, at('linear_head.norm'), o),
+        linear(list, at('linear_head.linear'), o.numClasses, o),
+      ),
+    ),
+    list.stage('logits', () => list.add(new LogitLayer(logitLayer))),
+  );
+  return stages;
+}
