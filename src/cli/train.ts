@@ -62,6 +62,7 @@ async function run(context: CliContext, flags: TrainFlags): Promise<number> {
       log: context.log,
       progress: !context.quiet,
       resume: flags.resume === true,
+      ...(context.threads === undefined ? {} : { threads: context.threads }),
       ...(flags.dataDir === undefined ? {} : { dataDir: flags.dataDir }),
     });
     context.print(textOf(result), result);

@@ -8,7 +8,7 @@ export function countCorrect(
   let correct = 0;
   for (let i = 0; i < labels.length; i++) {
     const own = logits[i * classes + labels[i]];
-    let before = Number.isNaN(own) ? classes : 0;
+    let before = Number.isNaN(own) ? Number.POSITIVE_INFINITY : 0;
     for (let c = 0; c < classes && before < k; c++) {
       const other = logits[i * classes + c];
       if (other > own || (other === own && c < labels[i])) before++;

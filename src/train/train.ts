@@ -1,4 +1,5 @@
 import type * as tf from '@tensorflow/tfjs';
+import { FactError } from '../core/errors.js';
 import { type Logger, silentLogger } from '../core/log.js';
 import { showProgress } from '../core/progress.js';
 import { currentEngine } from '../engine/current.js';
@@ -27,6 +28,8 @@ export interface TrainOptions {
   /** When aborted, the current step is finished, the state saved, and `train` returns. */
   readonly signal?: AbortSignal;
   readonly log?: Logger;
+  /** Threads that the engine was started with; recorded, so that a resumed run can warn of another number. */
+  readonly threads?: number;
   /** Shows progress on standard error. */
   readonly progress?: boolean;
 }
@@ -47,7 +50,7 @@ export interface TrainResult {
 class Run {
   private state: RunState;
   private last: EpochSummary | null = null;
-  private savedAt = Date.now();
+  private savedAt = performance.now();
   private readonly paths: ReturnType<typeof runPaths>;
   private readonly evaluator: Evaluator;
 
@@ -192,7 +195,7 @@ class Run {
   private isCheckpointDue(): boolean {
     const { everyMinutes, everySteps } = this.config.checkpoint;
     if (everySteps !== null && this.state.step % everySteps === 0) return true;
-    return everyMinutes !== null && Date.now() - this.savedAt >= everyMinutes * 60_000;
+    return everyMinutes !== null && performance.now() - this.savedAt >= everyMinutes * 60_000;
   }
 
   private async save(alsoBest = false): Promise<void> {
@@ -201,7 +204,7 @@ class Run {
       this.trainer,
       alsoBest ? [this.paths.last, this.paths.best] : [this.paths.last],
     );
-    this.savedAt = Date.now();
+    this.savedAt = performance.now();
   }
 
   private note(): string {
@@ -228,13 +231,23 @@ class Run {
   }
 }
 
-function freshState(config: TrainConfig, model: BcosModel): RunState {
+function engineFacts(threads: number | undefined): RunState['engine'] {
   const engine = currentEngine();
+  return { name: engine?.name ?? 'unknown', compiles: engine?.compiles ?? false, threads: threads ?? null };
+}
+
+function freshState(
+  config: TrainConfig,
+  model: BcosModel,
+  data: RunData,
+  threads: number | undefined,
+): RunState {
   return {
     config,
     configHash: configHash(config),
     model: { ...model.spec },
-    engine: { name: engine?.name ?? 'unknown', compiles: engine?.compiles ?? false },
+    engine: engineFacts(threads),
+    batchesPerEpoch: data.train.batchesPerEpoch,
     step: 0,
     update: 0,
     epoch: 0,
@@ -243,6 +256,26 @@ function freshState(config: TrainConfig, model: BcosModel): RunState {
     totals: NO_TOTALS,
     best: null,
   };
+}
+
+/** Warns of what changes the last digits of a resumed run, refuses what changes their meaning (E_DATA_CHANGED). */
+function checkResumed(state: RunState, data: RunData, options: TrainOptions, log: Logger): void {
+  const { batchesPerEpoch } = data.train;
+  if (state.batchesPerEpoch !== batchesPerEpoch) {
+    throw new FactError({
+      code: 'E_DATA_CHANGED',
+      message: `${options.out}: the data set has ${batchesPerEpoch} batches an epoch, it had ${state.batchesPerEpoch} when the run was started`,
+      remedy: 'Resume with the same data set, or start a new run with another --out.',
+    });
+  }
+  log.info(`resuming at epoch ${state.epoch + 1}, batch ${state.batch} of ${batchesPerEpoch}`);
+  const now = engineFacts(options.threads);
+  if (JSON.stringify(now) === JSON.stringify(state.engine)) return;
+  const words = ({ name, compiles, threads }: RunState['engine']): string =>
+    `${name}${compiles ? '' : ', uncompiled'}, ${threads ?? 'default'} threads`;
+  log.warn(
+    `the run was started on engine ${words(state.engine)}, now ${words(now)}: the last digits will differ`,
+  );
 }
 
 /**
@@ -267,16 +300,12 @@ export async function train(config: TrainConfig, options: TrainOptions): Promise
     const network: tf.LayersModel = model.network;
     trainer = new Trainer(network, data.classes, config, data.train.batchesPerEpoch);
     const state =
-      content === null ? freshState(config, model) : readRunState(content, runPaths(options.out).last);
+      content === null
+        ? freshState(config, model, data, options.threads)
+        : readRunState(content, runPaths(options.out).last);
     if (content !== null) {
+      checkResumed(state, data, options, log);
       restoreRun(content, trainer, runPaths(options.out).last);
-      log.info(`resuming at epoch ${state.epoch + 1}, batch ${state.batch} of ${data.train.batchesPerEpoch}`);
-      const engine = currentEngine();
-      if (state.engine.name !== engine?.name || state.engine.compiles !== engine.compiles) {
-        log.warn(
-          `the run was started on engine ${state.engine.name}; on another one the numbers differ in their last digits`,
-        );
-      }
     }
     for (const warning of data.warnings) log.warn(warning);
     logs = new RunLogs(options.out, state.step, config.log.tensorboard);

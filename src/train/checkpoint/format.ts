@@ -117,6 +117,7 @@ export function readCheckpointFile(path: string): CheckpointContent {
       remedy: 'Update fact-tfjs.',
     });
   }
+  if (metadata.version !== String(CHECKPOINT_VERSION)) throw bad(path, `unknown version ${metadata.version}`);
   const entries = rest as Record<string, TensorEntry>;
   const data = file.subarray(start);
   if (digest(metadata.state, entries, [data]) !== metadata.sha256) {

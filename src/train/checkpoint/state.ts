@@ -21,7 +21,9 @@ export interface RunState {
   readonly configHash: string;
   /** Architecture and options with which the network was made, and the rest of its description. */
   readonly model: Readonly<Record<string, unknown>>;
-  readonly engine: { readonly name: string; readonly compiles: boolean };
+  readonly engine: { readonly name: string; readonly compiles: boolean; readonly threads: number | null };
+  /** Of the data set that the run was started with. */
+  readonly batchesPerEpoch: number;
   /** Batches done in the whole run. */
   readonly step: number;
   /** Updates done in the whole run. */

@@ -1,0 +1,12 @@
+export { loadConfig, parseConfig, resolveConfig } from './config/load.js';
+export { formatConfig } from './config/resolved.js';
+export type { TrainConfig, TrainConfigInput } from './config/schema.js';
+export { type Evaluation, Evaluator } from './evaluate.js';
+export { openTrainedModel } from './initialWeights.js';
+export { type LossFunction, lossFunction } from './losses/losses.js';
+export { modelFromCheckpoint } from './modelFromCheckpoint.js';
+export { createOptimizer, type Optimizer } from './optimizers/index.js';
+export { runPaths } from './run/folder.js';
+export type { EpochSummary } from './run/logs.js';
+export { learningRate } from './schedules.js';
+export { type TrainOptions, type TrainResult, train } from './train.js';
