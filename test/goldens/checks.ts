@@ -23,9 +23,8 @@ export interface GoldenSuite {
 
 /** Relation of a check's error to its tolerance: above 1 fails. */
 export function severity(check: GoldenCheck): number {
-  return check.error <= check.tolerance
-    ? check.error / check.tolerance
-    : Math.max(check.error / check.tolerance, 1.0001);
+  if (check.error <= check.tolerance) return check.error === 0 ? 0 : check.error / check.tolerance;
+  return Math.max(check.error / check.tolerance, 1.0001);
 }
 
 /** The check of a case that is nearest to failing, or fails worst. */
