@@ -234,6 +234,48 @@ describe('compile with baked variables', () => {
   });
 });
 
+describe('compile with independent rows', () => {
+  const filter = () =>
+    tf.variable(tf.randomNormal([3, 3, 2, 16], 0, 1, 'float32', 3)) as tf.Variable<tf.Rank.R4>;
+  const images = (count: number) => tf.randomNormal([count, 40, 40, 2], 0, 1, 'float32', 4) as tf.Tensor4D;
+
+  it('gives the same values as the whole batch, the last piece being smaller', async () => {
+    const w = filter();
+    let largest = 0;
+    const fn = (x: tf.Tensor4D, weight: tf.Tensor2D) => {
+      largest = x.shape[0];
+      const y = tf.conv2d(x, w, 1, 'same');
+      return { y: y.mul(weight.reshape([-1, 1, 1, 1])), sum: y.sum([1, 2, 3]) };
+    };
+    const whole = compile(fn, { name: 'whole', bake: true, enabled: true });
+    const pieces = compile(fn, { name: 'pieces', bake: true, independentRows: true, enabled: true });
+    const growth = await tensorGrowth(async () => {
+      const [x, weight] = [images(23), tf.randomNormal([23, 1]) as tf.Tensor2D];
+      const expected = await whole(x, weight);
+      for (let run = 0; run < 3; run++) {
+        const got = await pieces(x, weight);
+        expect(got.y.shape).toEqual([23, 40, 40, 16]);
+        expect(got.y.dataSync()).toBeNormwiseClose(expected.y.dataSync(), 1e-7);
+        expect(got.sum.dataSync()).toBeNormwiseClose(expected.sum.dataSync(), 1e-6);
+        tf.dispose(got);
+      }
+      tf.dispose([expected, x, weight]);
+    });
+    expect(growth).toBe(0);
+    expect(largest).toBeLessThan(23);
+  });
+
+  it('refuses a result that mixes rows', async () => {
+    const w = filter();
+    const fn = compile((x: tf.Tensor4D) => tf.conv2d(x, w, 1, 'same').mean(), {
+      name: 'mixes',
+      independentRows: true,
+      enabled: true,
+    });
+    await expect(fn(images(20))).rejects.toMatchObject({ code: 'E_TRACE_RESULT' });
+  });
+});
+
 describe('a function that cannot be compiled', () => {
   const x = () => tf.tensor2d([1, 2, 3, 4], [2, 2]);
 

@@ -99,6 +99,7 @@ export class Graph {
   private readonly outputs: GraphPort[] = [];
   private readonly constantsByKey = new Map<string, readonly GraphConstant[]>();
   private readonly nodeOutputs = new Map<string, readonly string[]>();
+  private readonly largest = new Map<number, number>();
   private valueCount = 0;
 
   /** Declares an input; `dims` may replace the shape where a dimension is to stay free. */
@@ -183,7 +184,14 @@ export class Graph {
     attributes: Attributes = {},
   ): Sym {
     const names = inputs.map((input) => (typeof input === 'string' ? input : this.nameOf(input)));
+    if (shape.length > 0)
+      this.largest.set(shape[0], Math.max(sizeOf(shape), this.largest.get(shape[0]) ?? 0));
     return { shape, dtype, name: this.emit(op, names, attributes) };
+  }
+
+  /** Number of elements of the largest computed value with so many rows. */
+  largestWithRows(rows: number): number {
+    return this.largest.get(rows) ?? 0;
   }
 
   /** What the outputs depend on, in order. */

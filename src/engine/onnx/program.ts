@@ -3,6 +3,7 @@ import { FactError, messageOf } from '../../core/errors.js';
 import { buildTree, type TensorTree } from '../tensorTree.js';
 import { type DataId, holdData, releaseData, tensorFromInfo } from '../tfInternals.js';
 import type { OnnxBackend } from './backend.js';
+import type { EagerOutput } from './eager.js';
 import { asValues, type NumericDType, type Shape, sizeOf, type Values } from './graph.js';
 import { serializeModel } from './proto.js';
 import type { GraphSession, NamedOrtTensors } from './session.js';
@@ -10,12 +11,6 @@ import { type ArgumentSpec, type Trace, updateName } from './trace.js';
 import { VARIABLE_PREFIX } from './tracer.js';
 
 type Layout = Omit<Trace, 'parts'>;
-
-interface PendingOutput {
-  readonly shape: Shape;
-  readonly dtype: NumericDType;
-  readonly values: Values;
-}
 
 /**
  * A traced function loaded into ONNX Runtime. Arguments and variables are fed where they lie. A variable that the
@@ -68,27 +63,49 @@ export class GraphProgram {
 
   /** Runs the graph once; the caller owns the tensors of the result and has seen to it that runs do not overlap. */
   async run(args: readonly tf.Tensor[]): Promise<TensorTree> {
-    const { outputs, updated, fed } = this.layout;
-    const held = [...args, ...fed].map((tensor) => tensor.dataId as DataId);
-    const feeds = this.feeds(args);
+    const results = this.outputs.map(({ shape, dtype }) => allocateResult(this.backend, shape, dtype));
+    const held = args.map((arg) => arg.dataId as DataId);
     for (const dataId of held) holdData(this.backend, dataId);
-    const results = outputs.map((output) => this.allocate(output.shape, output.dtype));
-    const news = updated.map((variable) => this.spare(variable));
+    try {
+      await this.execute(
+        args.map((arg) => valuesOf(this.backend, arg)),
+        results.map((result) => result.values),
+      );
+    } catch (error) {
+      for (const { values } of results) this.backend.buffers.recycle(values);
+      throw error;
+    } finally {
+      for (const dataId of held) releaseData(this.backend, dataId);
+    }
+    return this.treeOf(results);
+  }
+
+  /** The result in the function's own form. */
+  treeOf(results: readonly EagerOutput[]): TensorTree {
+    const tensors = results.map((result) => tensorFromInfo(this.backend.wrap(result), this.backend));
+    return buildTree(this.layout.form, tensors);
+  }
+
+  /**
+   * Runs the graph on arrays of the arguments' sizes and writes into arrays of the results' sizes, then gives the
+   * assigned variables their new values. Throws FactError E_COMPILED_RUN; then nothing has changed.
+   */
+  async execute(args: readonly Values[], results: readonly Values[]): Promise<void> {
+    const { updated, fed } = this.layout;
+    const feeds = this.feeds(args);
     const fetches: NamedOrtTensors = {};
-    results.forEach((result, i) => {
-      fetches[outputs[i].name] = this.ortTensor(result);
+    this.outputs.forEach(({ name, shape, dtype }, i) => {
+      fetches[name] = this.backend.runtime.tensor(dtype, results[i], shape);
     });
+    const news = updated.map((variable) => this.spare(variable));
     updated.forEach((variable, i) => {
-      fetches[updateName(variable)] = this.ortTensor({
-        shape: variable.shape,
-        dtype: variable.dtype as NumericDType,
-        values: news[i],
-      });
+      fetches[updateName(variable)] = this.variableTensor(variable, news[i]);
     });
+    const held = fed.map((variable) => variable.dataId as DataId);
+    for (const dataId of held) holdData(this.backend, dataId);
     try {
       await this.session.run(feeds, fetches);
     } catch (error) {
-      for (const { values } of results) this.backend.buffers.recycle(values);
       throw new FactError({
         code: 'E_COMPILED_RUN',
         message: `${this.name}: ONNX Runtime failed: ${messageOf(error).split('\n')[0]}`,
@@ -102,10 +119,10 @@ export class GraphProgram {
     updated.forEach((variable, i) => {
       this.commit(variable, news[i]);
     });
-    return buildTree(
-      this.layout.form,
-      results.map((result) => tensorFromInfo(this.backend.wrap(result), this.backend)),
-    );
+  }
+
+  get outputs(): Trace['outputs'] {
+    return this.layout.outputs;
   }
 
   async dispose(): Promise<void> {
@@ -114,33 +131,18 @@ export class GraphProgram {
     await this.session.release();
   }
 
-  private feeds(args: readonly tf.Tensor[]): NamedOrtTensors {
+  private feeds(args: readonly Values[]): NamedOrtTensors {
     const feeds: NamedOrtTensors = {};
     this.specs.forEach(({ name, shape, dtype }, i) => {
-      if (this.fedNames.has(name))
-        feeds[name] = this.ortTensor({ shape, dtype, values: this.valuesOf(args[i]) });
+      if (this.fedNames.has(name)) feeds[name] = this.backend.runtime.tensor(dtype, args[i], shape);
     });
     for (const variable of this.layout.fed) {
       if (variable.isDisposed) throw this.disposedVariable(variable);
       const name = VARIABLE_PREFIX + variable.name;
-      if (!this.fedNames.has(name)) continue;
-      feeds[name] = this.ortTensor({
-        shape: variable.shape,
-        dtype: variable.dtype as NumericDType,
-        values: this.valuesOf(variable),
-      });
+      if (this.fedNames.has(name))
+        feeds[name] = this.variableTensor(variable, valuesOf(this.backend, variable));
     }
     return feeds;
-  }
-
-  private valuesOf(tensor: tf.Tensor): Values {
-    const dataId = tensor.dataId as DataId;
-    this.backend.materialize(dataId);
-    return asValues(this.backend.record(dataId).values as Values, tensor.dtype as NumericDType);
-  }
-
-  private allocate(shape: Shape, dtype: NumericDType): PendingOutput {
-    return { shape, dtype, values: this.backend.buffers.allocate(dtype, sizeOf(shape)) };
   }
 
   private spare(variable: tf.Variable): Values {
@@ -171,8 +173,8 @@ export class GraphProgram {
     record.version = (record.version ?? 0) + 1;
   }
 
-  private ortTensor({ shape, dtype, values }: PendingOutput): NamedOrtTensors[string] {
-    return this.backend.runtime.tensor(dtype, values, shape);
+  private variableTensor(variable: tf.Variable, values: Values): NamedOrtTensors[string] {
+    return this.backend.runtime.tensor(variable.dtype as NumericDType, values, variable.shape);
   }
 
   private disposedVariable(variable: tf.Variable): FactError {
@@ -182,4 +184,16 @@ export class GraphProgram {
       remedy: 'Dispose the compiled function together with the model that it uses.',
     });
   }
+}
+
+/** The numbers of a tensor as ONNX Runtime can read them where they lie. */
+export function valuesOf(backend: OnnxBackend, tensor: tf.Tensor): Values {
+  const dataId = tensor.dataId as DataId;
+  backend.materialize(dataId);
+  return asValues(backend.record(dataId).values as Values, tensor.dtype as NumericDType);
+}
+
+/** Memory for a result. */
+export function allocateResult(backend: OnnxBackend, shape: Shape, dtype: NumericDType): EagerOutput {
+  return { shape, dtype, values: backend.buffers.allocate(dtype, sizeOf(shape)) };
 }

@@ -45,6 +45,8 @@ export interface Trace {
   readonly updated: readonly tf.Variable[];
   /** Variables whose values are part of the graph. */
   readonly baked: readonly BakedVariable[];
+  /** Number of elements of the largest value that the graph computes with as many rows as the first argument. */
+  readonly largestValue: number;
 }
 
 /** Name of the graph output that holds a variable's new value. */
@@ -125,7 +127,8 @@ function record(
     .map(({ variable }) => variable);
   if (options.bake && updated.length > 0) throw bakedAssignment(options.name, updated);
   for (const variable of updated) graph.output(tracer.symOf(variable), updateName(variable));
-  return { parts: graph.parts(), outputs, form, fed: tracer.fed, updated, baked: tracer.baked };
+  const largestValue = graph.largestWithRows(specs[0]?.shape[0] ?? 1);
+  return { parts: graph.parts(), outputs, form, fed: tracer.fed, updated, baked: tracer.baked, largestValue };
 }
 
 /** `a.assign(b)` of two variables makes them share one record; a graph that writes one would write both. */
