@@ -1,4 +1,6 @@
 import { Command, CommanderError } from 'commander';
+import { FactError } from '../core/errors.js';
+import { formatError } from './context.js';
 import { register as registerConvert } from './convert.js';
 import { register as registerEngine } from './engine.js';
 import { register as registerEval } from './eval.js';
@@ -41,7 +43,12 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     await createProgram().parseAsync([...argv]);
   } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    process.exitCode = error.exitCode === 0 ? 0 : 2;
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : 2;
+      return;
+    }
+    // What a verb throws it prints itself; this is an option's value that was refused, or a fault of this program.
+    process.stderr.write(`${formatError(error, argv.includes('--debug'))}\n`);
+    process.exitCode = error instanceof FactError ? error.exitCode : 1;
   }
 }
