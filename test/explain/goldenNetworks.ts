@@ -1,8 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
-import { chainParts, type NetworkPart, purePart } from '../../src/explain/parts.js';
+import { chainParts, type NetworkPart, purePart, withGain } from '../../src/explain/parts.js';
+import { Attention } from '../../src/layers/attention.js';
 import { BatchNormUncentered2d } from '../../src/layers/batchNormUncentered2d.js';
 import { BcosConv2d } from '../../src/layers/bcosConv2d.js';
+import { BcosLinear } from '../../src/layers/bcosLinear.js';
+import { DetachableGNLayerNorm2d } from '../../src/layers/detachableGroupNorm2d.js';
+import { DetachableLayerNorm } from '../../src/layers/detachableLayerNorm.js';
 import { LogitLayer } from '../../src/layers/logitLayer.js';
+import { PosEmbSinCos2d } from '../../src/layers/posEmbSinCos2d.js';
 import { layoutOf } from '../../src/layers/stateLayout.js';
 import type { GoldenCase } from '../goldens/format.js';
 
@@ -126,6 +131,75 @@ function resnet(golden: GoldenCase): Stages {
   return stages;
 }
 
+/** Heads of the transformer goldens: their files do not say; three is the number that reproduces them. */
+const HEADS = 3;
+
+function vit(golden: GoldenCase): Stages {
+  const p = '0.to_patch_embedding';
+  const widthOf = (name: string): number => golden.tensors[`weight:${name}`].shape[0];
+  const linear = (name: string, inputs: number): NetworkPart => {
+    const outFeatures = widthOf(`${name}.linear.weight`);
+    return explained(filled(new BcosLinear({ name, outFeatures }), [null, null, inputs], golden));
+  };
+  const layerNorm = (name: string, channels: number): NetworkPart =>
+    explained(filled(new DetachableLayerNorm({ name, bias: false }), [null, null, channels], golden));
+  const stem: NetworkPart[] = [];
+  let inputs = 6;
+  for (let i = 0; golden.tensors[`weight:${p}.conv_stem.${i}.linear.weight`] !== undefined; i += 3) {
+    const outputs = widthOf(`${p}.conv_stem.${i}.linear.weight`);
+    const norm = new DetachableGNLayerNorm2d({ name: `${p}.conv_stem.${i + 1}`, bias: false });
+    stem.push(
+      builder(golden, 2, 1).conv(`${p}.conv_stem.${i}`, inputs, outputs, 3, outputs > inputs ? 2 : 1),
+      explained(filled(norm, [null, null, null, outputs], golden)),
+    );
+    inputs = outputs;
+  }
+  const dim = widthOf(`${p}.linear.linear.weight`);
+  const embed = new BcosLinear({ name: `${p}.linear`, outFeatures: dim });
+  stem.push(explained(filled(embed, [null, null, null, inputs], golden)));
+  const position: NetworkPart = {
+    constants: ['position'],
+    run: (x, [gain]) => {
+      const layer = new PosEmbSinCos2d({ name: 'position' });
+      return withGain(layer.call(x), layer.call(tf.zerosLike(x)), gain);
+    },
+  };
+  const residual = (part: NetworkPart): NetworkPart => purePart((x) => tf.add(x, part.run(x, [])));
+  const encoder = (name: string): NetworkPart => {
+    const qkv = golden.tensors[`weight:${name}.attn.to_qkv.weight`];
+    const weight = tf.tensor2d(qkv.data as Float32Array, qkv.shape as [number, number]);
+    const mixed = purePart((x) => {
+      const flat = tf.matMul(tf.reshape(x, [-1, dim]), weight, false, true);
+      return tf.reshape(flat, [x.shape[0], -1, qkv.shape[0]]);
+    });
+    const heads = explained(new Attention({ name: `${name}.attn.heads`, heads: HEADS }));
+    const hidden = widthOf(`${name}.ff.net.linear1.linear.weight`);
+    return chainParts([
+      residual(
+        chainParts([layerNorm(`${name}.attn.norm`, dim), mixed, heads, linear(`${name}.attn.to_out`, dim)]),
+      ),
+      residual(
+        chainParts([
+          layerNorm(`${name}.ff.net.norm`, dim),
+          linear(`${name}.ff.net.linear1`, dim),
+          linear(`${name}.ff.net.linear2`, hidden),
+        ]),
+      ),
+    ]);
+  };
+  const stages: [string, NetworkPart][] = [[p, chainParts([...stem, position])]];
+  for (let i = 0; golden.tensors[`weight:0.transformer.encoder_${i}.attn.norm.weight`] !== undefined; i++) {
+    stages.push([`0.transformer.encoder_${i}`, encoder(`0.transformer.encoder_${i}`)]);
+  }
+  const head = chainParts([
+    purePart((x) => tf.mean(x, 1, true)),
+    layerNorm('0.linear_head.norm', dim),
+    linear('0.linear_head.linear', dim),
+    purePart((x) => tf.squeeze(x, [1])),
+  ]);
+  return [...stages, ['scores', head]];
+}
+
 /** The network of a golden case as stages, or null for a kind that is not built yet. */
 export async function goldenNetwork(golden: GoldenCase): Promise<Stages | null> {
   switch (golden.params.network) {
@@ -133,6 +207,8 @@ export async function goldenNetwork(golden: GoldenCase): Promise<Stages | null> 
       return cnn(golden);
     case 'resnet':
       return resnet(golden);
+    case 'vit':
+      return vit(golden);
     default:
       return null;
   }
