@@ -84,6 +84,7 @@ export function createPrograms(
   const options = (name: string) => ({
     name,
     bake: true,
+    independentRows: true,
     ...(compiled === undefined ? {} : { enabled: compiled }),
   });
   const encode = segment(null, INPUT_TAP);
