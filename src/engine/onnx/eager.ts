@@ -68,7 +68,7 @@ export class EagerKernels {
     try {
       const cached =
         this.cached(key) ?? this.store(key, this.build(kernel, inputs, attrs, flat !== undefined));
-      return flat === undefined ? this.execute(cached, inputs) : this.executeFlat(cached, inputs, flat);
+      return this.execute(cached, inputs, flat);
     } catch (error) {
       if (error instanceof FactError) throw error;
       throw new FactError({
@@ -120,37 +120,30 @@ export class EagerKernels {
     return { session, outputs, fed: new Set(parts.inputs.map((port) => port.name)) };
   }
 
-  private execute(kernel: CachedKernel, inputs: readonly EagerInput[]): EagerOutput[] {
+  private execute(
+    kernel: CachedKernel,
+    inputs: readonly EagerInput[],
+    flat: Shape | undefined,
+  ): EagerOutput[] {
+    const length = flat === undefined ? 0 : sizeOf(flat);
+    const seen = (shape: Shape): Shape => {
+      if (flat === undefined) return shape;
+      return isScalar(shape) ? [] : [length];
+    };
     const feeds: NamedOrtTensors = {};
     for (const { name, shape, dtype, values } of inputs) {
-      if (kernel.fed.has(`i_${name}`)) feeds[`i_${name}`] = this.runtime.tensor(dtype, values, shape);
+      const port = `i_${name}`;
+      if (kernel.fed.has(port)) feeds[port] = this.runtime.tensor(dtype, values, seen(shape));
     }
-    const results = kernel.outputs.map(({ shape, dtype }) => ({
-      shape,
-      dtype,
-      values: this.allocate(dtype, sizeOf(shape)),
-    }));
-    const fetches = Object.fromEntries(
-      results.map(({ shape, dtype, values }, i) => [`o${i}`, this.runtime.tensor(dtype, values, shape)]),
-    );
+    const fetches: NamedOrtTensors = {};
+    const results = kernel.outputs.map((output, i) => {
+      const shape = flat ?? output.shape;
+      const values = this.allocate(output.dtype, sizeOf(shape));
+      fetches[`o${i}`] = this.runtime.tensor(output.dtype, values, seen(shape));
+      return { shape, dtype: output.dtype, values };
+    });
     kernel.session.run(feeds, fetches);
     return results;
-  }
-
-  private executeFlat(kernel: CachedKernel, inputs: readonly EagerInput[], flat: Shape): EagerOutput[] {
-    const flatten = (shape: Shape): number[] => (isScalar(shape) ? [] : [sizeOf(shape)]);
-    const results = this.executeAs(
-      kernel,
-      inputs.map((input) => ({ ...input, shape: flatten(input.shape) })),
-      flat,
-    );
-    return results;
-  }
-
-  private executeAs(kernel: CachedKernel, inputs: readonly EagerInput[], shape: Shape): EagerOutput[] {
-    const size = sizeOf(shape);
-    const outputs = kernel.outputs.map((sym) => ({ ...sym, shape: sym.shape.map(() => size) }));
-    return this.execute({ ...kernel, outputs }, inputs).map((result) => ({ ...result, shape }));
   }
 }
 
