@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
+import { formatError } from '../../src/cli/context.js';
 import { createProgram, main } from '../../src/cli/main.js';
 
 const VERBS = ['explain', 'verify', 'predict', 'train', 'eval', 'sae', 'convert', 'inspect', 'engine'];
@@ -79,6 +80,14 @@ describe('fact', () => {
       'Check the path.   [E_NOT_FOUND]',
     ]);
     expect(err).toMatch(/\n {4}at /);
+  });
+
+  it('asks for a report of a failure that it did not foresee', () => {
+    const text = formatError(new TypeError('x is not a function'), false);
+    expect(text.split('\n')).toEqual([
+      'error: unexpected failure: x is not a function',
+      'Run again with --debug and report the stack trace.   [E_INTERNAL]',
+    ]);
   });
 
   it('prints nothing but JSON on standard output with --json', async () => {
