@@ -16,7 +16,7 @@ import { createOptimizer } from '../../src/train/optimizers/index.js';
 import { crc32c, EventWriter } from '../../src/train/run/events.js';
 import { RunLogs } from '../../src/train/run/logs.js';
 import { learningRate } from '../../src/train/schedules.js';
-import { isBelow } from '../../src/train/weights.js';
+import { isBelow, namedWeights } from '../../src/train/weights.js';
 import { tensorGrowth, useEngine } from '../engine.js';
 import { scratchFolder } from './tinyRun.js';
 
@@ -302,6 +302,15 @@ describe('TensorBoard events', () => {
     expect(records[1].includes('train/loss')).toBe(true);
     expect(records[1].subarray(9, 12)).toEqual(Buffer.from([0x10, 0xac, 0x02])); // step = 300
     expect(records[1].subarray(-4).readFloatLE()).toBe(0.5);
+  });
+});
+
+describe('weights of one name', () => {
+  it('are refused with E_WEIGHT_NAMES', () => {
+    const layer = tf.layers.dense({ name: 'twin', units: 1 });
+    layer.apply(tf.input({ shape: [2] }));
+    const network = { layers: [layer, layer] } as unknown as tf.LayersModel;
+    expect(() => namedWeights(network)).toThrow('two weights of the network are called twin.kernel');
   });
 });
 

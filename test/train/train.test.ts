@@ -152,6 +152,24 @@ describe('a stopped run', () => {
     expect((await train(harmless, { dataDir: data, out, resume: true })).status).toBe('done');
   });
 
+  it('does not resume on a data set of another size', async () => {
+    const [out, more] = [newRun(), join(scratch.path, 'more')];
+    await writeTinyData(more, { train: 32 });
+    await train(tinyConfig(), { dataDir: data, out, ...stopAfter(1) });
+    const error = await errorOf(train(tinyConfig(), { dataDir: more, out, resume: true }));
+    expect(error.code).toBe('E_DATA_CHANGED');
+    expect(error.message).toContain('12 batches an epoch, it had 6');
+  });
+
+  it('warns where it is resumed with another number of threads', async () => {
+    const out = newRun();
+    const warnings: string[] = [];
+    const log = { info: () => {}, warn: (line: string) => void warnings.push(line) };
+    await train(tinyConfig({ epochs: 1 }), { dataDir: data, out, threads: 1, ...stopAfter(1) });
+    await train(tinyConfig({ epochs: 1 }), { dataDir: data, out, threads: 2, resume: true, log });
+    expect(warnings.join()).toContain('1 threads');
+  });
+
   it('says so where there is nothing to resume', async () => {
     const error = await errorOf(train(tinyConfig(), { dataDir: data, out: newRun(), resume: true }));
     expect(error.code).toBe('E_CHECKPOINT_MISSING');
