@@ -52,6 +52,8 @@ export class Attention extends tf.layers.Layer {
     return tf.tidy(() => {
       const qkv = singleInput(inputs);
       const isExplain = args?.explain === true;
+      // No engine agrees on permuting an empty batch.
+      if (qkv.size === 0) return tf.mul(tf.slice(qkv, [0, 0, 0], [0, -1, (qkv.shape[2] ?? 0) / 3]), 1);
       return closedForm(
         [qkv],
         () => {
