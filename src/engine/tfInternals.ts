@@ -21,11 +21,6 @@ export function registeredVariables(): tf.Variable[] {
   return Object.values(tf.engine().state.registeredVariables);
 }
 
-/** The registered variable of this name, or undefined. */
-export function registeredVariable(name: string): tf.Variable | undefined {
-  return tf.engine().state.registeredVariables[name];
-}
-
 /** The data id that a tensor or variable points at now. */
 export function dataIdOf(tensor: tf.TensorInfo): DataId {
   return tensor.dataId as DataId;
@@ -57,21 +52,7 @@ export function tensorFromInfo(info: tf.TensorInfo, backend: tf.KernelBackend): 
   return tf.engine().makeTensorFromTensorInfo(info, backend);
 }
 
-/** Whether a gradient tape is recording at the moment. */
-export function tapeIsOn(): boolean {
-  return tf.engine().isTapeOn();
-}
-
 /** Keeps the cpu backend (or a subclass) from printing its "install tfjs-node" banner. */
 export function silenceCpuBanner(backend: tf.KernelBackend): void {
   (backend as unknown as { firstUse: boolean }).firstUse = false;
-}
-
-/** Runs a kernel of the current backend by name; for kernels that have no function in tfjs. */
-export function runKernel(
-  name: string,
-  inputs: Readonly<Record<string, tf.Tensor>>,
-  attrs: Readonly<Record<string, unknown>>,
-): tf.Tensor {
-  return tf.engine().runKernel(name, inputs as tf.NamedTensorMap, attrs as tf.NamedAttrMap);
 }
