@@ -68,6 +68,7 @@ function inference(model: BcosModel, x: tf.Tensor4D): Run {
   const program = compile((input: tf.Tensor4D) => model.network.apply(input) as tf.Tensor2D, {
     name: 'inference',
     bake: true,
+    independentRows: true,
   });
   return async () => {
     const logits = await program(x);
@@ -88,7 +89,7 @@ function classExplanation(model: BcosModel, x: tf.Tensor4D): Run {
       const { scores, map } = attributePixels(network, encoded, target);
       return { scores, map };
     },
-    { name: 'class explanation', bake: true },
+    { name: 'class explanation', bake: true, independentRows: true },
   );
   return async () => {
     const result = await program(x);
@@ -111,7 +112,7 @@ function conceptExplanation(model: BcosModel, x: tf.Tensor4D, sae: SaeTensors, t
       const { scores, contributions, presence } = attributeConcepts(lower, upper, sae, encoded, target);
       return { scores, contributions, presence };
     },
-    { name: 'concept explanation', bake: true },
+    { name: 'concept explanation', bake: true, independentRows: true },
   );
   return async () => {
     const result = await program(x);
