@@ -11,7 +11,16 @@ import {
 } from './backend.js';
 import { callSite } from './callSite.js';
 import { lower } from './eager.js';
-import { Graph, type NumericDType, type Shape, type Sym, sameShape, sizeOf, type Values } from './graph.js';
+import {
+  asValues,
+  Graph,
+  type NumericDType,
+  type Shape,
+  type Sym,
+  sameShape,
+  sizeOf,
+  type Values,
+} from './graph.js';
 import { cast } from './lower/elementwise.js';
 import { pointwise } from './lower/index.js';
 import { reshape } from './lower/layout.js';
@@ -199,7 +208,8 @@ export class Tracer implements ActiveTracer {
     // The graph keeps the array after the tensor is gone.
     this.backend.buffers.escape(values);
     const first = values?.length === 1 ? Number(values[0]) : undefined;
-    return { shape, dtype, values, uniform: uniform ?? first };
+    // tfjs's cpu kernels leave float arrays in some int32 and bool tensors.
+    return { shape, dtype, values: values && asValues(values, dtype), uniform: uniform ?? first };
   }
 }
 
