@@ -8,7 +8,7 @@ export interface StateEntry {
   readonly name: string;
   readonly shape: readonly number[];
   readonly dtype: 'float32' | 'int64';
-  /** Trained by gradient; false for running statistics and counters. */
+  /** Trained by gradient, frozen or not; false for running statistics and counters. */
   readonly isParameter: boolean;
   /** The tfjs variable behind it, in tfjs's layout. */
   readonly variable: tf.Variable;
@@ -21,6 +21,9 @@ export interface StateEntry {
   /** Replaces the values, given in PyTorch's layout. Throws FactError E_STATE_VALUE. */
   write(values: Float32Array | BigInt64Array): void;
 }
+
+/** PyTorch's names of what a forward pass updates, not the gradient. */
+const BUFFERS: ReadonlySet<string> = new Set(['running_mean', 'running_var', 'num_batches_tracked']);
 
 const INT32_LIMIT = 2n ** 31n;
 
@@ -48,7 +51,7 @@ function entryOf(layer: tf.layers.Layer, weight: tf.LayerVariable): StateEntry {
     name,
     shape: layout.torchShape(variable.shape),
     dtype: isCounter ? 'int64' : 'float32',
-    isParameter: layer.trainableWeights.includes(weight) || variable.trainable,
+    isParameter: !BUFFERS.has(parameter),
     variable,
     toTorch: (values) => layout.toTorch(values, variable.shape),
     fromTorch: (values) => layout.fromTorch(values, variable.shape),

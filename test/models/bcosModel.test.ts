@@ -126,6 +126,21 @@ describe('a network', () => {
     );
   });
 
+  it('counts the same parameters when its layers are frozen', () => {
+    const model = small();
+    const count = model.countParameters();
+    model.network.trainable = false;
+    expect(model.countParameters()).toBe(count);
+    expect(model.network.trainableWeights).toEqual([]);
+  });
+
+  it('gives the weights of single stages, in order', () => {
+    const names = small()
+      .stateDict(['conv1', 'fc'])
+      .map((entry) => entry.name);
+    expect(names).toEqual(['conv1.linear.weight', 'fc.linear.weight']);
+  });
+
   it('frees everything it made', async () => {
     const growth = await tensorGrowth(() => {
       const model = createModel('resnet', SMALL);
