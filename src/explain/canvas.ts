@@ -141,6 +141,6 @@ export function contributionPicture(map: PixelMap, width: number): Picture {
 /** PNG file of a picture. */
 export async function encodePng(picture: Picture): Promise<Buffer> {
   return sharp(picture.data, { raw: { width: picture.width, height: picture.height, channels: 3 } })
-    .png({ compressionLevel: 9, adaptiveFiltering: true })
+    .png({ compressionLevel: 6, adaptiveFiltering: true })
     .toBuffer();
 }

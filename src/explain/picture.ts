@@ -1,15 +1,7 @@
 /** One PNG an explanation: photograph, what speaks for the class, the concepts with signed bars, the rest, the sums. */
 import sharp from 'sharp';
 import type { Preprocessing } from '../models/spec.js';
-import {
-  contributionPicture,
-  encodePng,
-  gradientPicture,
-  lit,
-  type Picture,
-  photograph,
-  spotlight,
-} from './canvas.js';
+import { contributionPicture, gradientPicture, lit, type Picture, photograph, spotlight } from './canvas.js';
 import type { Explanation } from './explanation.js';
 import { textPath, textWidth } from './glyphs.js';
 import {
@@ -233,11 +225,14 @@ export async function drawExplanation(e: Explanation, preprocessing: Preprocessi
     overlay.text(MARGIN, body + 84, SHARE_NOTE, { size: 14, colour: GREY, room: wide });
   }
 
-  const pieces = await Promise.all(
-    placed.map(async ({ picture, left, top }) => ({ input: await encodePng(picture), left, top })),
-  );
+  const pieces = placed.map(({ picture, left, top }) => ({
+    input: Buffer.from(picture.data.buffer, picture.data.byteOffset, picture.data.byteLength),
+    raw: { width: picture.width, height: picture.height, channels: 3 as const },
+    left,
+    top,
+  }));
   return sharp({ create: { width: WIDTH, height, channels: 3, background: '#ffffff' } })
     .composite([...pieces, { input: overlay.svg(height), left: 0, top: 0 }])
-    .png({ compressionLevel: 9, adaptiveFiltering: true })
+    .png({ compressionLevel: 6, adaptiveFiltering: true })
     .toBuffer();
 }

@@ -10,7 +10,8 @@ import { runVerbOf, useExplainCase, writeBroken } from './explainCase.js';
 describe('fact explain', () => {
   const made = useExplainCase();
   const tabby = join(made.photos, 'tabby', 'photo 0.png');
-  const explain = (...argv: string[]) => runVerbOf(register, 'explain', ...argv, '--model', made.model);
+  const explain = (...argv: string[]) =>
+    runVerbOf(register, 'explain', '--top', '3', ...argv, '--model', made.model);
 
   it('writes report.json of the documented schema, a page and a picture an image', async () => {
     const out = join(made.root, 'out');
@@ -21,7 +22,7 @@ describe('fact explain', () => {
     expect(report.summary).toMatchObject({ images: 3, skipped: 0, failed: 0 });
     expect(report.summary.worstRelativeError).toBeLessThanOrEqual(1e-5);
     expect(report.autoencoders.map((sae) => [sae.tap, sae.role])).toEqual([
-      ['layer3', 'concepts'],
+      ['layer2', 'concepts'],
       ['layer1', 'traces'],
     ]);
     for (const image of report.images) {
@@ -181,7 +182,7 @@ describe('fact explain', () => {
   });
 
   it('refuses an autoencoder of other weights and names both', async () => {
-    const config = join(made.model, 'saes', 'layer3', 'cfg.json');
+    const config = join(made.model, 'saes', 'layer2', 'cfg.json');
     const before = readFileSync(config, 'utf8');
     const { model_weights_hash: hash } = JSON.parse(before);
     writeFileSync(config, before.replace(hash, 'f'.repeat(64)));

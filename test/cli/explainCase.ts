@@ -56,11 +56,15 @@ export function useExplainCase(): ExplainCase {
   const made = { root, model: join(root, 'model'), photos: join(root, 'photos') };
   beforeAll(async () => {
     await startEngine({ engine: testEngine(), threads: 1 });
-    const model = smallModel();
+    const model = smallModel({
+      blocks: [1, 1],
+      inputSize: 16,
+      preprocessing: { resize: 16, crop: [16, 16] },
+    });
     await model.save(made.model);
     for (const [tap, latents] of [
       ['layer1', 24],
-      ['layer3', 64],
+      ['layer2', 64],
     ] as const) {
       const sae = randomSae(model, tap, latents, 3);
       await saveSae(join(made.model, 'saes', tap), sae);
