@@ -233,6 +233,7 @@ class SaeRun {
   async run(options: SaeRunOptions, logs: SaeRunLogs, progress: Progress): Promise<SaeRunResult> {
     const { config, trainer, stepsPerEpoch, updatesInAll } = this;
     const { batchRows } = trainer.options;
+    const before = trainer.updates;
     let order = new Uint32Array();
     let orderEpoch = 0;
     while (trainer.updates < updatesInAll) {
@@ -256,7 +257,7 @@ class SaeRun {
       } else if (report.update % config.checkpointEvery === 0) {
         await this.checkpoint();
       }
-      progress.update(report.update, `loss ${report.loss.toFixed(4)}, dead ${report.dead}`);
+      progress.update(report.update - before, `loss ${report.loss.toFixed(4)}, dead ${report.dead}`);
       if (!isLast && options.signal?.aborted) {
         await this.checkpoint();
         return this.result('stopped', null);
@@ -346,7 +347,8 @@ export async function trainSae(
     log.info(
       `${features.rows} rows of ${features.channels} channels, norm factor ${normFactor.toPrecision(5)}, ${steps} updates`,
     );
-    const progress = options.progress === true ? showProgress('training', steps, 'updates') : silentProgress;
+    const left = steps - (state?.updates ?? 0);
+    const progress = options.progress === true ? showProgress('training', left, 'updates') : silentProgress;
     try {
       return await run.run(options, new SaeRunLogs(out, state?.updates ?? 0), progress);
     } finally {

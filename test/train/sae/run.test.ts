@@ -1,10 +1,11 @@
-import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { loadSae } from '../../../src/explain/sae.js';
 import { initialSaeWeights } from '../../../src/layers/topKSae.js';
-import { resolveSaeConfig } from '../../../src/train/sae/config.js';
+import { loadSaeConfig, resolveSaeConfig } from '../../../src/train/sae/config.js';
 import type { FeatureSource } from '../../../src/train/sae/featureSource.js';
 import { trainSae } from '../../../src/train/sae/run.js';
 import { SaeTrainer } from '../../../src/train/sae/trainer.js';
@@ -268,5 +269,14 @@ describe('the trainer', () => {
     });
     tf.dispose(x);
     trainer.dispose();
+  });
+});
+
+describe('the recipes in configs/sae', () => {
+  const place = join(import.meta.dirname, '..', '..', '..', 'configs', 'sae');
+
+  it.each(readdirSync(place))('%s is valid and spells out every default', (file) => {
+    const recipe = loadSaeConfig(join(place, file));
+    expect(parse(readFileSync(join(place, file), 'utf8'))).toEqual(recipe);
   });
 });
