@@ -8,7 +8,8 @@ out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 clang --target=wasm32 -O3 -msimd128 -mbulk-memory -mmutable-globals -Wall -Werror -nostdlib \
   -Wl,--no-entry,--import-memory,--export=__stack_pointer,--strip-all \
-  -o "$out" "$folder/gemm.c" "$folder/conv2d.c" "$folder/depthwise.c" "$folder/rows.c" "$folder/copy.c"
+  -o "$out" "$folder/gemm.c" "$folder/conv2d.c" "$folder/depthwise.c" "$folder/maxPool.c" \
+  "$folder/rows.c" "$folder/copy.c"
 sources=$(cat "$folder"/*.h "$folder"/*.c | sha256sum | cut -d' ' -f1)
 cat > src/engine/wasm/nativeBinary.ts <<TS
 // Made by scripts/build-wasm-kernels.sh from the C sources in native/; do not edit.

@@ -15,6 +15,7 @@ import {
   conv2dInputGrad,
   convGeometry,
   type Geometry,
+  maxPoolGrad,
   poolGeometry,
   sumPool,
 } from './windows.js';
@@ -72,6 +73,22 @@ function stockGeometry(
   };
 }
 
+/** The window of one of tfjs's own pooling kernels. */
+function stockPool(image: [number, number, number, number], attrs: Attrs): Geometry {
+  const { filterSize, strides, pad, dimRoundingMode } = attrs;
+  const c = tf.backend_util.computePool2DInfo(image, filterSize, strides, 1, pad, dimRoundingMode);
+  return {
+    image,
+    out: [c.outHeight, c.outWidth],
+    filters: image[3],
+    kernel: [c.filterHeight, c.filterWidth],
+    stride: [c.strideHeight, c.strideWidth],
+    before: [c.padInfo.top, c.padInfo.left],
+    dilation: [1, 1],
+    groups: image[3],
+  };
+}
+
 function shape4(tensor: tf.Tensor): [number, number, number, number] {
   return tensor.shape as [number, number, number, number];
 }
@@ -122,22 +139,12 @@ const KERNELS: Readonly<Record<string, Kernel>> = {
         equation,
       ),
     ),
-  AvgPoolGrad: (native, { dy, input }, attrs) => {
-    const image = shape4(input);
-    const { filterSize, strides, pad, dimRoundingMode } = attrs;
-    const c = tf.backend_util.computePool2DInfo(image, filterSize, strides, 1, pad, dimRoundingMode);
-    const g: Geometry = {
-      image,
-      out: [c.outHeight, c.outWidth],
-      filters: image[3],
-      kernel: [c.filterHeight, c.filterWidth],
-      stride: [c.strideHeight, c.strideWidth],
-      before: [c.padInfo.top, c.padInfo.left],
-      dilation: [1, 1],
-      groups: image[3],
-    };
-    return tf.tidy(() => tf.engine().makeTensorFromTensorInfo(avgPoolGrad(native, g, dy)));
-  },
+  AvgPoolGrad: (native, { dy, input }, attrs) =>
+    tf.tidy(() =>
+      tf.engine().makeTensorFromTensorInfo(avgPoolGrad(native, stockPool(shape4(input), attrs), dy)),
+    ),
+  MaxPoolGrad: (native, { dy, input }, attrs) =>
+    maxPoolGrad(native, stockPool(shape4(input), attrs), input, dy),
   Conv3DBackpropInputV2: () => {
     throw new FactError({
       code: 'E_ENGINE_UNSUPPORTED',

@@ -30,6 +30,7 @@ export type NativeName =
   | 'depthwiseFilterGrad'
   | 'sumPool'
   | 'sumPoolGrad'
+  | 'maxPoolGrad'
   | 'scatterLast'
   | 'gatherLast'
   | 'segmentSum'

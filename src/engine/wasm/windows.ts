@@ -1,4 +1,4 @@
-/** Convolutions and window sums of the `wasm` backend on native/conv2d.c and native/depthwise.c. */
+/** Convolutions and window sums of the `wasm` backend on native/conv2d.c, native/depthwise.c and native/maxPool.c. */
 import type * as tf from '@tensorflow/tfjs';
 import { type ConvConfig, type PoolConfig, windowOutput } from '../kernels/windows.js';
 import type { Native, NativeName } from './native.js';
@@ -101,6 +101,15 @@ export function sumPool(
     native.withMemory(4 * g.image[1] * g.out[1] * g.filters, (rows) =>
       native.call(name, window, native.pointer(from), native.pointer(result), rows),
     ),
+  );
+  return result;
+}
+
+/** Gradient of max pooling (x, dy -> dx): each error goes to the first largest pixel of its window. */
+export function maxPoolGrad(native: Native, g: Geometry, x: tf.TensorInfo, dy: tf.TensorInfo): tf.TensorInfo {
+  const result = native.output(g.image, 'zeros');
+  native.withIntegers(integers(g), (window) =>
+    native.call('maxPoolGrad', window, native.pointer(x), native.pointer(dy), native.pointer(result)),
   );
   return result;
 }

@@ -109,6 +109,50 @@ test('average pooling at padded edges has the gradient that finite differences g
   }
 });
 
+test.each([
+  { size: 8, kernel: 3, stride: 2, pad: 'same' },
+  { size: 7, kernel: 3, stride: 1, pad: 'same' },
+  { size: 9, kernel: 3, stride: 2, pad: 'valid' },
+  { size: 7, kernel: 2, stride: 2, pad: 'valid' },
+  { size: 8, kernel: 3, stride: 2, pad: 1 },
+] as const)(
+  'max pooling $kernel by $stride, padding $pad, has the gradient that finite differences give',
+  async (c) => {
+    await startEngine({ engine: 'wasm' });
+    const shape: [number, number, number, number] = [2, c.size, c.size - 1, 3];
+    const count = shape.reduce((a, b) => a * b, 1);
+    // All different, so that no step of a difference changes the winner of a window.
+    const values = Float32Array.from(new Random(3).permutation(count), (p) => (2 * p) / count - 1);
+    const pool = (x: tf.Tensor) =>
+      tf.maxPool(x as tf.Tensor4D, c.kernel, c.stride, c.pad, c.pad === 1 ? 'floor' : undefined);
+    const loss = (x: tf.Tensor) => tf.sum(tf.exp(pool(x))) as tf.Scalar;
+    const gradient = await tf.grad(loss)(tf.tensor4d(values, shape)).data();
+    const lossAt = (v: Float32Array) =>
+      tf.tidy(() =>
+        pool(tf.tensor4d(v, shape))
+          .dataSync()
+          .reduce((sum, y) => sum + Math.exp(y), 0),
+      );
+    const step = 0.8 / count;
+    const slopes = values.map((_, i) => {
+      const [up, down] = [values.slice(), values.slice()];
+      up[i] += step;
+      down[i] -= step;
+      return (lossAt(up) - lossAt(down)) / (up[i] - down[i]);
+    });
+    expect(gradient).toBeNormwiseClose(slopes, 1e-4);
+  },
+);
+
+test('the gradient of max pooling goes to the first of equals', async () => {
+  await startEngine({ engine: 'wasm' });
+  const loss = (x: tf.Tensor) => tf.sum(tf.maxPool(x as tf.Tensor4D, 2, 2, 'valid')) as tf.Scalar;
+  const gradient = await tf
+    .grad(loss)(tf.ones([1, 4, 4, 1]))
+    .data();
+  expect([...gradient]).toEqual([1, 0, 1, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0]);
+});
+
 test('the gradient of conv3d to its input is refused: tfjs computes it wrongly on wasm', async () => {
   await startEngine({ engine: 'wasm' });
   const filter = tf.ones<tf.Rank.R5>([2, 2, 2, 1, 1]);
