@@ -141,8 +141,11 @@ const STOCK: Record<string, [Input[], Run]> = {
     (x: tf.Tensor5D, w: tf.Tensor5D) => tf.conv3d(x, w, 1, 'same'),
   ],
   maxPool: [[X], (x: T4) => tf.maxPool(x, 3, 2, 'same')],
+  'maxPool 2 by 2': [[X], (x: T4) => tf.maxPool(x, 2, 2, 'valid')],
+  maxPool3d: [[signed(1, 1, 5, 4, 4, 2)], (x: tf.Tensor5D) => tf.maxPool3d(x, 3, 2, 'same')],
   'avgPool valid': [[X], (x: T4) => tf.avgPool(x, 2, 2, 'valid')],
   'avgPool same': [[X], (x: T4) => tf.avgPool(x, 3, 1, 'same')],
+  'avgPool3d same': [[signed(1, 1, 5, 4, 4, 2)], (x: tf.Tensor5D) => tf.avgPool3d(x, 3, 1, 'same')],
   batchNorm: [
     [X, signed(1, 4), positive(2, 4), signed(3, 4), positive(4, 4)],
     (x: T4, mean: T1, variance: T1, offset: T1, scale: T1) => tf.batchNorm(x, mean, variance, offset, scale),
