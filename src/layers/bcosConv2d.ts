@@ -28,48 +28,21 @@ import {
   spreadMaxOut,
   unitFilters,
 } from './bcosScale.js';
-import type { CallArgs } from './callArgs.js';
-import {
-  channelsOf,
-  configError,
-  finiteNumber,
-  type Pair,
-  singleInput,
-  singleShape,
-  wholeNumber,
-  wholePair,
-} from './checks.js';
+import { finiteNumber, wholeNumber } from './checks.js';
 import { closedForm } from './closedForm.js';
+import { Conv2dBase, type Conv2dBaseConfig } from './conv2dBase.js';
 import { groupRows, spreadGroups, sumOfSquares } from './groupSums.js';
-import { KaimingNormal } from './kaimingNormal.js';
-import type { StateRule } from './stateRule.js';
-import { windowLength } from './windowLength.js';
 
 /** Inside the root of the patch norm. */
 const NORM_EPSILON = 1e-6;
 
 type Shape4 = [number, number, number, number];
 
-export interface BcosConv2dConfig {
-  name?: string;
-  trainable?: boolean;
-  outChannels: number;
-  /** Default 1. */
-  kernel?: Pair;
-  /** Default 1. */
-  stride?: Pair;
-  /** Zeros on both sides. Default 0. */
-  padding?: Pair;
-  /** Default 1. */
-  dilation?: Pair;
-  /** Default 1. */
-  groups?: number;
+export interface BcosConv2dConfig extends Conv2dBaseConfig {
   /** Exponent B >= 1, default 2. */
   b?: number;
   /** Filters an output, default 1. */
   maxOut?: number;
-  /** Of the initial weights (Kaiming normal, fan-out), default 0. */
-  seed?: number;
 }
 
 /** How to compute a B-cos convolution: the arguments of `bcosConv2d` that are not tensors. */
@@ -161,47 +134,19 @@ export function bcosConv2d(x: tf.Tensor4D, w: tf.Tensor4D, rule: BcosConvRule, e
 }
 
 /** See the top of the file. Weight `linear.weight` [kh,kw,in/groups,outChannels*maxOut]; no bias. */
-export class BcosConv2d extends tf.layers.Layer {
+export class BcosConv2d extends Conv2dBase {
   static readonly className: string = 'BcosConv2d';
-  readonly stateRules: Readonly<Record<string, StateRule>> = { 'linear.weight': 'conv' };
-  readonly outChannels: number;
-  readonly kernel: readonly [number, number];
-  readonly conv: ConvConfig;
   readonly b: number;
   readonly maxOut: number;
-  readonly seed: number;
-  protected filters: tf.LayerVariable | null = null;
 
   constructor(config: BcosConv2dConfig) {
-    super(config as unknown as ConstructorParameters<typeof tf.layers.Layer>[0]);
-    const at = this.name;
-    this.outChannels = wholeNumber(at, 'outChannels', config.outChannels, 1);
-    this.kernel = wholePair(at, 'kernel', config.kernel ?? 1, 1);
-    this.conv = {
-      stride: wholePair(at, 'stride', config.stride ?? 1, 1),
-      padding: wholePair(at, 'padding', config.padding ?? 0, 0),
-      dilation: wholePair(at, 'dilation', config.dilation ?? 1, 1),
-      groups: wholeNumber(at, 'groups', config.groups ?? 1, 1),
-    };
-    this.b = finiteNumber(at, 'b', config.b ?? 2, 1);
-    this.maxOut = wholeNumber(at, 'maxOut', config.maxOut ?? 1, 1);
-    this.seed = wholeNumber(at, 'seed', config.seed ?? 0, 0);
-    if (this.outChannels % this.conv.groups !== 0)
-      throw configError(at, 'outChannels', `a multiple of groups (${this.conv.groups})`, this.outChannels);
+    super(config, 'linear.weight');
+    this.b = finiteNumber(this.name, 'b', config.b ?? 2, 1);
+    this.maxOut = wholeNumber(this.name, 'maxOut', config.maxOut ?? 1, 1);
   }
 
-  override build(inputShape: tf.Shape | tf.Shape[]): void {
-    const channels = channelsOf(this, inputShape, 4);
-    const { groups } = this.conv;
-    if (channels % groups !== 0)
-      throw configError(this.name, 'groups', `a divisor of the ${channels} input channels`, groups);
-    this.filters = this.addWeight(
-      'linear.weight',
-      [...this.kernel, channels / groups, this.outChannels * this.maxOut],
-      'float32',
-      new KaimingNormal({ seed: this.seed, stream: this.name }),
-    );
-    super.build(inputShape);
+  protected override filterCount(): number {
+    return this.outChannels * this.maxOut;
   }
 
   /** What the output is divided by; `BcosConv2dWithScale` overrides it. */
@@ -209,36 +154,13 @@ export class BcosConv2d extends tf.layers.Layer {
     return 1;
   }
 
-  override call(inputs: tf.Tensor | tf.Tensor[], args: CallArgs): tf.Tensor {
-    return tf.tidy(() => {
-      const x = singleInput(inputs) as tf.Tensor4D;
-      const w = this.filters?.read() as tf.Tensor4D;
-      const rule = { conv: this.conv, b: this.b, maxOut: this.maxOut, divisor: this.divisor(x.shape[3]) };
-      return bcosConv2d(x, w, rule, args?.explain === true);
-    });
-  }
-
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    const [batch, height, width] = singleShape(inputShape);
-    const { stride, padding, dilation } = this.conv;
-    const along = (size: number | null, axis: 0 | 1): number | null =>
-      windowLength(size, this.kernel[axis], stride[axis], padding[axis], dilation[axis]);
-    return [batch, along(height, 0), along(width, 1), this.outChannels];
+  protected compute(x: tf.Tensor4D, w: tf.Tensor4D, explain: boolean): tf.Tensor {
+    const { conv, b, maxOut } = this;
+    return bcosConv2d(x, w, { conv, b, maxOut, divisor: this.divisor(x.shape[3]) }, explain);
   }
 
   override getConfig(): tf.serialization.ConfigDict {
-    return {
-      ...super.getConfig(),
-      outChannels: this.outChannels,
-      kernel: [...this.kernel],
-      stride: [...this.conv.stride],
-      padding: [...this.conv.padding],
-      dilation: [...this.conv.dilation],
-      groups: this.conv.groups,
-      b: this.b,
-      maxOut: this.maxOut,
-      seed: this.seed,
-    };
+    return { ...super.getConfig(), b: this.b, maxOut: this.maxOut };
   }
 }
 tf.serialization.registerClass(BcosConv2d);

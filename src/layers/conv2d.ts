@@ -1,7 +1,12 @@
 import * as tf from '@tensorflow/tfjs';
 import { conv2d, conv2dFilterGrad, conv2dInputGrad } from '../engine/ops.js';
 import { closedForm } from './closedForm.js';
-import { Conv2dBase, type Conv2dConfig } from './conv2dBase.js';
+import { Conv2dBase, type Conv2dBaseConfig } from './conv2dBase.js';
+
+export interface Conv2dConfig extends Conv2dBaseConfig {
+  /** Default true. */
+  bias?: boolean;
+}
 
 /** A plain convolution with optional bias, for standard networks. [N,H,W,C]. Linear: no explanation mode of its own. */
 export class Conv2d extends Conv2dBase {
@@ -10,7 +15,7 @@ export class Conv2d extends Conv2dBase {
   private shift: tf.LayerVariable | null = null;
 
   constructor(config: Conv2dConfig) {
-    super(config);
+    super(config, 'weight');
     this.hasBias = config.bias ?? true;
   }
 

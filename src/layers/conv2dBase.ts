@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { ConvConfig } from '../engine/ops.js';
+import type { CallArgs } from './callArgs.js';
 import {
   channelsOf,
   configError,
@@ -13,7 +14,7 @@ import { KaimingNormal } from './kaimingNormal.js';
 import type { StateRule } from './stateRule.js';
 import { windowLength } from './windowLength.js';
 
-export interface Conv2dConfig {
+export interface Conv2dBaseConfig {
   name?: string;
   trainable?: boolean;
   outChannels: number;
@@ -27,23 +28,25 @@ export interface Conv2dConfig {
   dilation?: Pair;
   /** Default 1. */
   groups?: number;
-  /** Default true for `Conv2d`; unit-norm convolutions have none. */
-  bias?: boolean;
-  /** Of the initial weights, default 0. */
+  /** Of the initial weights (Kaiming normal, fan-out), default 0. */
   seed?: number;
 }
 
-/** Arguments, weight `weight` [kh,kw,in/groups,out] and shapes of the convolutions that are not B-cos ones. */
+/** Arguments, the weight [kh,kw,in/groups,filters] and shapes of a convolution. [N,H,W,C]. */
 export abstract class Conv2dBase extends tf.layers.Layer {
-  readonly stateRules: Readonly<Record<string, StateRule>> = { weight: 'conv' };
+  readonly stateRules: Readonly<Record<string, StateRule>>;
   readonly outChannels: number;
   readonly kernel: readonly [number, number];
   readonly conv: ConvConfig;
   readonly seed: number;
   private filters: tf.LayerVariable | null = null;
 
-  constructor(config: Conv2dConfig) {
+  constructor(
+    config: Conv2dBaseConfig,
+    private readonly weightName: 'weight' | 'linear.weight',
+  ) {
     super(config as unknown as ConstructorParameters<typeof tf.layers.Layer>[0]);
+    this.stateRules = { [weightName]: 'conv' };
     const at = this.name;
     this.outChannels = wholeNumber(at, 'outChannels', config.outChannels, 1);
     this.kernel = wholePair(at, 'kernel', config.kernel ?? 1, 1);
@@ -58,23 +61,29 @@ export abstract class Conv2dBase extends tf.layers.Layer {
       throw configError(at, 'outChannels', `a multiple of groups (${this.conv.groups})`, this.outChannels);
   }
 
-  protected abstract compute(x: tf.Tensor4D, w: tf.Tensor4D): tf.Tensor;
+  protected abstract compute(x: tf.Tensor4D, w: tf.Tensor4D, explain: boolean): tf.Tensor;
+
+  /** Filters of the weight; MaxOut has several an output. */
+  protected filterCount(): number {
+    return this.outChannels;
+  }
 
   override build(inputShape: tf.Shape | tf.Shape[]): void {
     const channels = channelsOf(this, inputShape, 4);
     const { groups } = this.conv;
     if (channels % groups !== 0)
       throw configError(this.name, 'groups', `a divisor of the ${channels} input channels`, groups);
-    const shape = [...this.kernel, channels / groups, this.outChannels];
+    const shape = [...this.kernel, channels / groups, this.filterCount()];
     const initial = new KaimingNormal({ seed: this.seed, stream: this.name });
-    this.filters = this.addWeight('weight', shape, 'float32', initial);
+    this.filters = this.addWeight(this.weightName, shape, 'float32', initial);
     super.build(inputShape);
   }
 
-  override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
-    return tf.tidy(() =>
-      this.compute(singleInput(inputs) as tf.Tensor4D, this.filters?.read() as tf.Tensor4D),
-    );
+  override call(inputs: tf.Tensor | tf.Tensor[], args: CallArgs): tf.Tensor {
+    return tf.tidy(() => {
+      const w = this.filters?.read() as tf.Tensor4D;
+      return this.compute(singleInput(inputs) as tf.Tensor4D, w, args?.explain === true);
+    });
   }
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {

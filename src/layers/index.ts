@@ -10,23 +10,22 @@ export { BcosConv2dWithScale, type BcosConv2dWithScaleConfig } from './bcosConv2
 export { BcosLinear, type BcosLinearConfig } from './bcosLinear.js';
 export type { CallArgs } from './callArgs.js';
 export type { Pair } from './checks.js';
-export { Conv2d } from './conv2d.js';
-export type { Conv2dConfig } from './conv2dBase.js';
+export { Conv2d, type Conv2dConfig } from './conv2d.js';
+export type { Conv2dBaseConfig } from './conv2dBase.js';
 export {
   DetachableGNInstanceNorm2d,
   DetachableGNLayerNorm2d,
   DetachableGroupNorm2d,
-  type DetachableGroupNorm2dConfig,
 } from './detachableGroupNorm2d.js';
 export { DetachableLayerNorm } from './detachableLayerNorm.js';
 export { DetachablePositionNorm2d } from './detachablePositionNorm2d.js';
 export { Gelu } from './gelu.js';
 export { GlobalAvgPool2d } from './globalAvgPool2d.js';
+export type { GroupNormConfig } from './groupNorm.js';
 export {
   GNInstanceNormUncentered2d,
   GNLayerNormUncentered2d,
   GroupNormUncentered2d,
-  type GroupNormUncentered2dConfig,
 } from './groupNormUncentered2d.js';
 export { KaimingNormal } from './kaimingNormal.js';
 export { LayerScale, type LayerScaleConfig } from './layerScale.js';
