@@ -127,12 +127,10 @@ test.each([
       tf.maxPool(x as tf.Tensor4D, c.kernel, c.stride, c.pad, c.pad === 1 ? 'floor' : undefined);
     const loss = (x: tf.Tensor) => tf.sum(tf.exp(pool(x))) as tf.Scalar;
     const gradient = await tf.grad(loss)(tf.tensor4d(values, shape)).data();
-    const lossAt = (v: Float32Array) =>
-      tf.tidy(() =>
-        pool(tf.tensor4d(v, shape))
-          .dataSync()
-          .reduce((sum, y) => sum + Math.exp(y), 0),
-      );
+    const lossAt = (v: Float32Array) => {
+      const y = tf.tidy(() => pool(tf.tensor4d(v, shape)).dataSync()) as Float32Array;
+      return y.reduce((sum, one) => sum + Math.exp(one), 0);
+    };
     const step = 0.8 / count;
     const slopes = values.map((_, i) => {
       const [up, down] = [values.slice(), values.slice()];
