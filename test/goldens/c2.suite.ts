@@ -1,5 +1,3 @@
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import {
   conceptEncoding,
   conceptScore,
@@ -11,27 +9,9 @@ import {
   selectImages,
 } from '../../src/explain/c2.js';
 import { resizeMap } from '../../src/explain/resizeMap.js';
-import type { GoldenCheck, GoldenSuite } from './checks.js';
-import {
-  type GoldenCase,
-  type GoldenTensor,
-  goldenTolerance,
-  readFactCase,
-  relativeError,
-} from './format.js';
-
-function close(
-  tensor: string,
-  actual: ArrayLike<number>,
-  expected: ArrayLike<number>,
-  noise = 0,
-): GoldenCheck {
-  return { tensor, error: relativeError(actual, expected), tolerance: goldenTolerance(noise) };
-}
-
-function exact(tensor: string, equal: boolean): GoldenCheck {
-  return { tensor, error: equal ? 0 : 1, tolerance: 0 };
-}
+import { close, exact, type GoldenCheck } from './checks.js';
+import { folderSuite } from './folderSuite.js';
+import { type GoldenCase, type GoldenTensor, readFactCase } from './format.js';
 
 /** Rows of a tensor along its first axis. */
 function rows(tensor: GoldenTensor): Float64Array[] {
@@ -231,20 +211,7 @@ const CHECKS: Record<string, (golden: GoldenCase) => GoldenCheck[]> = {
 };
 
 /** C2-score and its parts. */
-export const c2Suite: GoldenSuite = {
-  name: 'fact/c2',
-  part: 'fact/c2',
-  cases: (folder) =>
-    readdirSync(join(folder, 'fact/c2'))
-      .filter((name) => name.endsWith('.json'))
-      .sort()
-      .map((file) => {
-        const name = file.replace(/\.json$/, '');
-        const check = CHECKS[name.startsWith('pairs') ? 'pairs' : name];
-        return {
-          name,
-          run: async () =>
-            check === undefined ? 'not yet' : check(readFactCase(join(folder, 'fact/c2', name))),
-        };
-      }),
-};
+export const c2Suite = folderSuite('fact/c2', (path, name) => {
+  const check = CHECKS[name.startsWith('pairs') ? 'pairs' : name];
+  return check === undefined ? 'not yet' : check(readFactCase(path));
+});

@@ -4,7 +4,7 @@ import { type Checkpoint, parseCheckpoint } from '../../src/convert/readCheckpoi
 import { FactError } from '../../src/core/errors.js';
 import { sha256 } from '../../src/core/hash.js';
 import { treeInGoldenForm } from '../convert/goldenTree.js';
-import type { GoldenCheck, GoldenSuite } from './checks.js';
+import { exact, type GoldenCheck, type GoldenSuite } from './checks.js';
 
 const PART = 'fact/checkpoints';
 /** Every file is read or refused within 2 s, */
@@ -43,11 +43,6 @@ export function outcomeOf(path: string): {
       milliseconds: performance.now() - start,
     };
   }
-}
-
-/** A check that holds or not: error 0 or 1 against tolerance 0. */
-function exact(tensor: string, holds: boolean): GoldenCheck {
-  return { tensor, error: holds ? 0 : 1, tolerance: 0 };
 }
 
 function checkFile(folder: string, name: string, expected: ExpectedFile): GoldenCheck[] {

@@ -1,3 +1,5 @@
+import { goldenTolerance, relativeError } from './format.js';
+
 /** One compared quantity of a golden case. */
 export interface GoldenCheck {
   readonly tensor: string;
@@ -32,4 +34,19 @@ export function worstCheck(checks: readonly GoldenCheck[]): GoldenCheck {
   return checks.reduce((worst, check) =>
     severity(check) > severity(worst) || Number.isNaN(check.error) ? check : worst,
   );
+}
+
+/** Numbers that must agree norm-wise, to 1e-5 or four times the `noise` of the reference. */
+export function close(
+  tensor: string,
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  noise = 0,
+): GoldenCheck {
+  return { tensor, error: relativeError(actual, expected), tolerance: goldenTolerance(noise) };
+}
+
+/** A check that holds or not: error 0 or 1 against tolerance 0. */
+export function exact(tensor: string, holds: boolean): GoldenCheck {
+  return { tensor, error: holds ? 0 : 1, tolerance: 0 };
 }

@@ -1,5 +1,3 @@
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import {
   attributeChannels,
@@ -13,25 +11,13 @@ import {
 import { formLedger } from '../../src/explain/ledger.js';
 import { runPart } from '../../src/explain/parts.js';
 import { between, goldenNetwork, type Stages } from '../explain/goldenNetworks.js';
-import type { GoldenCheck, GoldenSuite } from './checks.js';
-import {
-  type GoldenCase,
-  type GoldenTensor,
-  goldenTolerance,
-  readFactCase,
-  relativeError,
-} from './format.js';
+import { channelsLast } from './channelsLast.js';
+import type { GoldenCheck } from './checks.js';
+import { folderSuite } from './folderSuite.js';
+import { type GoldenCase, goldenTolerance, readFactCase, relativeError } from './format.js';
 
 /** Ledgers of every image and class hold to this. */
 const LEDGER_TOLERANCE = 1e-5;
-
-/** [N, C, H, W] to [N, H, W, C]; other ranks as they are. */
-function channelsLast(tensor: GoldenTensor): tf.Tensor {
-  return tf.tidy(() => {
-    const t = tf.tensor(Float32Array.from(tensor.data as Float32Array), [...tensor.shape]);
-    return tensor.shape.length === 4 ? tf.transpose(t, [0, 2, 3, 1]) : t;
-  });
-}
 
 /** Checks of one case; tensors that it makes live in the surrounding tidy. */
 class CaseChecker {
@@ -267,15 +253,4 @@ async function checkCase(golden: GoldenCase): Promise<readonly GoldenCheck[] | '
 }
 
 /** Concept explanations of whole networks with spliced autoencoders. */
-export const explainSuite: GoldenSuite = {
-  name: 'fact/explain',
-  part: 'fact/explain',
-  cases: (folder) =>
-    readdirSync(join(folder, 'fact/explain'))
-      .filter((name) => name.endsWith('.json'))
-      .sort()
-      .map((file) => {
-        const name = file.replace(/\.json$/, '');
-        return { name, run: async () => checkCase(readFactCase(join(folder, 'fact/explain', name))) };
-      }),
-};
+export const explainSuite = folderSuite('fact/explain', (path) => checkCase(readFactCase(path)));

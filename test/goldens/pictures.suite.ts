@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   contributionCutoff,
@@ -6,14 +6,9 @@ import {
   gradientToImage,
   type OpacityScale,
 } from '../../src/explain/gradientPicture.js';
-import type { GoldenCheck, GoldenSuite, GoldenSuiteCase } from './checks.js';
-import {
-  type GoldenTensor,
-  goldenTolerance,
-  readFactCase,
-  readGoldenSafetensors,
-  relativeError,
-} from './format.js';
+import { close, type GoldenCheck, type GoldenSuite } from './checks.js';
+import { folderSuite } from './folderSuite.js';
+import { type GoldenTensor, readFactCase, readGoldenSafetensors } from './format.js';
 
 /** [C, H, W] of one image (number `n` of a batch) to [H, W, C]. */
 export function channelsLast(tensor: GoldenTensor, n: number): Float64Array {
@@ -48,14 +43,8 @@ function rgbaChecks(path: string): GoldenCheck[] {
     const image = channelsLast(tensors.image, match[1] === 'class' ? 0 : params.concepts[0][0]);
     const gradient = channelsLast(tensors[`${match[1]}_gradient`], 0);
     const [height, width] = expected.shape;
-    checks.push({
-      tensor: name,
-      error: relativeError(
-        gradientToImage(image, gradient, height, width, style),
-        expected.data as Float32Array,
-      ),
-      tolerance: goldenTolerance(expected.noise),
-    });
+    const picture = gradientToImage(image, gradient, height, width, style);
+    checks.push(close(name, picture, expected.data as Float32Array, expected.noise));
   }
   return checks;
 }
@@ -80,24 +69,12 @@ function layerChecks(folder: string, { id, group, config, noise }: LayerCase): G
   const rgba = tensors[`${id}:rgba`];
   const map = contributionMap(image, gradient);
   const expectedMap = tensors[`${id}:contribution_map`].data as Float32Array;
+  const picture = gradientToImage(image, gradient, rgba.shape[0], rgba.shape[1], config);
+  const cutoff = contributionCutoff(map, config.contributionPercentile);
   return [
-    {
-      tensor: 'rgba',
-      error: relativeError(
-        gradientToImage(image, gradient, rgba.shape[0], rgba.shape[1], config),
-        rgba.data as Float32Array,
-      ),
-      tolerance: goldenTolerance(noise?.rgba),
-    },
-    { tensor: 'contribution_map', error: relativeError(map, expectedMap), tolerance: goldenTolerance() },
-    {
-      tensor: 'cutoff',
-      error: relativeError(
-        [contributionCutoff(map, config.contributionPercentile)],
-        [config.contributionCutoff],
-      ),
-      tolerance: goldenTolerance(),
-    },
+    close('rgba', picture, rgba.data as Float32Array, noise?.rgba),
+    close('contribution_map', map, expectedMap),
+    close('cutoff', [cutoff], [config.contributionCutoff]),
   ];
 }
 
@@ -112,15 +89,4 @@ export const layerPictureSuite: GoldenSuite = {
 };
 
 /** Pictures of gradients among the explanations' goldens. */
-export const explanationPictureSuite: GoldenSuite = {
-  name: 'fact/pictures',
-  part: 'fact/explain',
-  cases: (folder): GoldenSuiteCase[] =>
-    readdirSync(join(folder, 'fact/explain'))
-      .filter((name) => name.endsWith('.json') && existsSync(join(folder, 'fact/explain', name)))
-      .sort()
-      .map((file) => {
-        const name = file.replace(/\.json$/, '');
-        return { name, run: async () => rgbaChecks(join(folder, 'fact/explain', name)) };
-      }),
-};
+export const explanationPictureSuite = folderSuite('fact/explain', rgbaChecks, 'fact/pictures');

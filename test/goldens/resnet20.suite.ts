@@ -7,8 +7,8 @@ import { readCheckpoint } from '../../src/convert/readCheckpoint.js';
 import { gradientToImage } from '../../src/explain/gradientPicture.js';
 import type { BcosModel } from '../../src/models/bcosModel.js';
 import { loadModel } from '../../src/models/loadModel.js';
-import type { GoldenCheck, GoldenSuite } from './checks.js';
-import { type GoldenTensor, goldenTolerance, readGoldenSafetensors, relativeError } from './format.js';
+import { close, type GoldenCheck, type GoldenSuite } from './checks.js';
+import { type GoldenTensor, readGoldenSafetensors } from './format.js';
 
 interface Facts {
   readonly top: readonly number[];
@@ -51,11 +51,7 @@ function explain(part: tf.LayersModel, x: tf.Tensor, classes: readonly number[])
 function runNetwork(model: BcosModel, golden: Record<string, GoldenTensor>, facts: Facts): GoldenCheck[] {
   const checks: GoldenCheck[] = [];
   const check = (name: string, actual: ArrayLike<number>, expected: ArrayLike<number>): void => {
-    checks.push({
-      tensor: name,
-      error: relativeError(actual, expected),
-      tolerance: goldenTolerance(facts.noise[name]),
-    });
+    checks.push(close(name, actual, expected, facts.noise[name]));
   };
   tf.tidy(() => {
     const images = imagesOf(golden.image_u8);

@@ -1,22 +1,10 @@
-import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { compile } from '../../src/engine/compile.js';
 import { decode, decodeSparse, encode, encodeSparse } from '../../src/layers/topKSae.js';
-import type { GoldenCheck, GoldenSuite, GoldenSuiteCase } from './checks.js';
-import {
-  type GoldenCase,
-  type GoldenTensor,
-  goldenTolerance,
-  readFactCase,
-  relativeError,
-} from './format.js';
-
-/** A golden's map [B,C,H,W] or tokens [B,T,C] with channels last. */
-function channelsLast(golden: GoldenTensor): tf.Tensor {
-  const tensor = tf.tensor(Float32Array.from(golden.data as Float32Array), [...golden.shape]);
-  return tensor.rank === 4 ? tf.transpose(tensor, [0, 2, 3, 1]) : tensor;
-}
+import { channelsLast } from './channelsLast.js';
+import { close, type GoldenCheck } from './checks.js';
+import { folderSuite } from './folderSuite.js';
+import { type GoldenCase, readFactCase } from './format.js';
 
 /** The values of a map [B,H,W,C] in the golden's order [B,C,H,W]; tokens as they are. */
 function goldenOrder(tensor: tf.Tensor): Float32Array {
@@ -26,11 +14,10 @@ function goldenOrder(tensor: tf.Tensor): Float32Array {
 }
 
 function checksOf(golden: GoldenCase, label: string, actual: Record<string, Float32Array>): GoldenCheck[] {
-  return Object.entries(actual).map(([tensor, values]) => ({
-    tensor: `${tensor} (${label})`,
-    error: relativeError(values, golden.tensors[tensor].data as Float64Array),
-    tolerance: goldenTolerance(golden.tensors[tensor].noise),
-  }));
+  return Object.entries(actual).map(([tensor, values]) => {
+    const { data, noise } = golden.tensors[tensor];
+    return close(`${tensor} (${label})`, values, data as Float64Array, noise);
+  });
 }
 
 /** Ties: the values and the number of selections are fixed, which of the tied is kept is the library's choice. */
@@ -53,11 +40,7 @@ function tieChecks(golden: GoldenCase, label: string, activations: Float32Array)
   }
   return [
     { tensor: `selection (${label})`, error: wrong, tolerance: 0 },
-    {
-      tensor: `sorted_selected_values (${label})`,
-      error: relativeError(falling, sorted.data as Float64Array),
-      tolerance: goldenTolerance(sorted.noise),
-    },
+    close(`sorted_selected_values (${label})`, falling, sorted.data as Float64Array, sorted.noise),
   ];
 }
 
@@ -115,14 +98,9 @@ async function runCase(path: string): Promise<readonly GoldenCheck[]> {
           squared_error_per_position: squared as Float32Array,
         }),
       );
-      checks.push({
-        tensor: `sparse reconstruction (${label})`,
-        error: relativeError(
-          goldenOrder(q.sparseReconstruction),
-          golden.tensors.reconstruction.data as Float64Array,
-        ),
-        tolerance: goldenTolerance(golden.tensors.reconstruction.noise),
-      });
+      const { data, noise } = golden.tensors.reconstruction;
+      const sparse = goldenOrder(q.sparseReconstruction);
+      checks.push(close(`sparse reconstruction (${label})`, sparse, data as Float64Array, noise));
     }
     tf.dispose(q);
     run.dispose();
@@ -132,16 +110,4 @@ async function runCase(path: string): Promise<readonly GoldenCheck[]> {
 }
 
 /** The autoencoder's maps and their gradients. */
-export const saeSuite: GoldenSuite = {
-  name: 'fact/sae',
-  part: 'fact/sae',
-  cases: (folder): GoldenSuiteCase[] => {
-    const part = join(folder, 'fact', 'sae');
-    if (!existsSync(part)) return [];
-    return readdirSync(part)
-      .filter((file) => file.endsWith('.json'))
-      .map((file) => file.slice(0, -'.json'.length))
-      .sort()
-      .map((name) => ({ name, run: () => runCase(join(part, name)) }));
-  },
-};
+export const saeSuite = folderSuite('fact/sae', (path) => runCase(path));

@@ -1,5 +1,3 @@
-import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { Random } from '../../src/core/random.js';
 import { compile } from '../../src/engine/compile.js';
@@ -15,14 +13,9 @@ import { learningRateMultiplier } from '../../src/train/sae/schedule.js';
 import { SaeTrainer, type SaeTrainerOptions, type SaeTrainerState } from '../../src/train/sae/trainer.js';
 import { clipFactor, removeParallel } from '../../src/train/sae/update.js';
 import { between, goldenNetwork } from '../explain/goldenNetworks.js';
-import type { GoldenCheck, GoldenSuite, GoldenSuiteCase } from './checks.js';
-import {
-  type GoldenCase,
-  type GoldenTensor,
-  goldenTolerance,
-  readFactCase,
-  relativeError,
-} from './format.js';
+import { close, type GoldenCheck } from './checks.js';
+import { folderSuite } from './folderSuite.js';
+import { type GoldenCase, type GoldenTensor, readFactCase } from './format.js';
 
 type Numbers = Float64Array | Float32Array | Int32Array | Uint8Array;
 
@@ -30,13 +23,9 @@ function numbers(golden: GoldenTensor): Numbers {
   return golden.data as Numbers;
 }
 
-function close(golden: GoldenCase, name: string, actual: ArrayLike<number>, label = ''): GoldenCheck {
+function agrees(golden: GoldenCase, name: string, actual: ArrayLike<number>, label = ''): GoldenCheck {
   const tensor = golden.tensors[name];
-  return {
-    tensor: label === '' ? name : `${name} (${label})`,
-    error: relativeError(actual, numbers(tensor)),
-    tolerance: goldenTolerance(tensor.noise),
-  };
+  return close(label === '' ? name : `${name} (${label})`, actual, numbers(tensor), tensor.noise);
 }
 
 /** Number of differing elements: integers must agree exactly. */
@@ -104,27 +93,27 @@ async function runAux(golden: GoldenCase): Promise<GoldenCheck[]> {
       checks.push(
         equal(`counters (${label})`, r.counters.dataSync(), numbers(golden.tensors.rows_since_fired_after)),
         equal(`dead (${label})`, r.dead.dataSync(), [golden.results.dead_in_this_step]),
-        close(golden, 'l2', r.l2.dataSync(), label),
+        agrees(golden, 'l2', r.l2.dataSync(), label),
       );
       const known = golden.tensors.pre_norm_auxk;
       // The reference writes -1 where none is dead.
       checks.push(
         numbers(known)[0] === -1
           ? equal(`pre_norm_auxk (${label})`, r.auxNumerator.dataSync(), [0])
-          : close(golden, 'pre_norm_auxk', r.auxNumerator.dataSync(), label),
+          : agrees(golden, 'pre_norm_auxk', r.auxNumerator.dataSync(), label),
       );
       if (golden.tensors.loss !== undefined) {
         checks.push(
-          close(golden, 'loss', r.loss.dataSync(), label),
-          close(golden, 'grad_encoder', r.encoderGrad.dataSync(), label),
-          close(golden, 'grad_decoder', transposed(r.decoderRowsGrad.dataSync(), p.latents, p.dim), label),
-          close(
+          agrees(golden, 'loss', r.loss.dataSync(), label),
+          agrees(golden, 'grad_encoder', r.encoderGrad.dataSync(), label),
+          agrees(golden, 'grad_decoder', transposed(r.decoderRowsGrad.dataSync(), p.latents, p.dim), label),
+          agrees(
             golden,
             'grad_decoder_projected',
             transposed(r.projected.dataSync(), p.latents, p.dim),
             label,
           ),
-          close(golden, 'grad_norm', r.norm.dataSync(), label),
+          agrees(golden, 'grad_norm', r.norm.dataSync(), label),
         );
       } else {
         // The reference divides by 0 here and its numbers are not to be copied: the term is left out.
@@ -209,11 +198,7 @@ async function runTrajectory(golden: GoldenCase, compiled: boolean): Promise<Gol
   if (normFactor === undefined) {
     normFactor = await normFactorOf(store, Uint32Array.from(orderOf(0)), p.batch);
     const { value, noise } = golden.results.norm_factor;
-    checks.push({
-      tensor: 'norm_factor',
-      error: relativeError([normFactor], [value]),
-      tolerance: goldenTolerance(noise),
-    });
+    checks.push(close('norm_factor', [normFactor], [value], noise));
   }
   const options = {
     channels: p.dim,
@@ -255,11 +240,7 @@ async function runTrajectory(golden: GoldenCase, compiled: boolean): Promise<Gol
       const state = await trainer.state();
       const { metrics, counters: moved } = logCall(x, state, options);
       for (const [name, own] of COMPARED_LOGS) {
-        checks.push({
-          tensor: `log ${update} ${name} (${label})`,
-          error: relativeError([metrics[own]], [log[name]]),
-          tolerance: goldenTolerance(),
-        });
+        checks.push(close(`log ${update} ${name} (${label})`, [metrics[own]], [log[name]]));
       }
       trainer.restore({ ...state, values: { ...state.values, counters: moved } });
     }
@@ -289,10 +270,10 @@ async function runTrajectory(golden: GoldenCase, compiled: boolean): Promise<Gol
   const dead = numbers(golden.tensors.dead);
   const lr = numbers(golden.tensors.lr);
   checks.push(
-    close(golden, 'loss', series.loss, label),
-    close(golden, 'l2', series.l2, label),
-    close(golden, 'auxk', series.auxk, label),
-    close(golden, 'grad_norm', series.grad_norm, label),
+    agrees(golden, 'loss', series.loss, label),
+    agrees(golden, 'l2', series.l2, label),
+    agrees(golden, 'auxk', series.auxk, label),
+    agrees(golden, 'grad_norm', series.grad_norm, label),
     {
       tensor: `lr (${label})`,
       error: Math.max(...series.lr.map((v, i) => Math.abs(v - lr[i]))),
@@ -307,8 +288,8 @@ async function runTrajectory(golden: GoldenCase, compiled: boolean): Promise<Gol
   );
   const final = await trainer.weights();
   checks.push(
-    close(golden, 'final_encoder', final.encoder, label),
-    close(golden, 'final_decoder', final.decoder, label),
+    agrees(golden, 'final_encoder', final.encoder, label),
+    agrees(golden, 'final_decoder', final.decoder, label),
   );
   trainer.dispose();
   return checks;
@@ -389,8 +370,8 @@ async function weightChecks(golden: GoldenCase, drawn: ArrayLike<number>): Promi
     );
     const label = enabled ? 'compiled' : 'eager';
     checks.push(
-      close(golden, 'weights', weights.dataSync(), label),
-      close(golden, 'first_rows', rows.flat(), label),
+      agrees(golden, 'weights', weights.dataSync(), label),
+      agrees(golden, 'first_rows', rows.flat(), label),
     );
     tf.dispose([image, features, weights]);
     run.dispose();
@@ -431,16 +412,4 @@ async function runCase(path: string, name: string): Promise<readonly GoldenCheck
 }
 
 /** The trainer of autoencoders: schedule, loss, whole runs, choice of features. */
-export const saeTrainingSuite: GoldenSuite = {
-  name: 'fact/train',
-  part: 'fact/train',
-  cases: (folder): GoldenSuiteCase[] => {
-    const part = join(folder, 'fact', 'train');
-    if (!existsSync(part)) return [];
-    return readdirSync(part)
-      .filter((file) => file.endsWith('.json'))
-      .map((file) => file.slice(0, -'.json'.length))
-      .sort()
-      .map((name) => ({ name, run: () => runCase(join(part, name), name) }));
-  },
-};
+export const saeTrainingSuite = folderSuite('fact/train', runCase);

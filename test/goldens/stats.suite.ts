@@ -1,16 +1,11 @@
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { aliveConcepts, coverage, imageL0, meanAndDeviation } from '../../src/explain/stats.js';
-import type { GoldenCheck, GoldenSuite } from './checks.js';
-import { type GoldenCase, goldenTolerance, readFactCase, relativeError } from './format.js';
+import { close, exact, type GoldenCheck } from './checks.js';
+import { folderSuite } from './folderSuite.js';
+import { type GoldenCase, readFactCase } from './format.js';
 
 /** A number that must agree norm-wise. */
 function number(tensor: string, actual: number, expected: number, noise = 0): GoldenCheck {
-  return { tensor, error: relativeError([actual], [expected]), tolerance: goldenTolerance(noise) };
-}
-
-function exact(tensor: string, equal: boolean): GoldenCheck {
-  return { tensor, error: equal ? 0 : 1, tolerance: 0 };
+  return close(tensor, [actual], [expected], noise);
 }
 
 function checkCase({ params, results, tensors }: GoldenCase): GoldenCheck[] {
@@ -46,11 +41,7 @@ function checkCase({ params, results, tensors }: GoldenCase): GoldenCheck[] {
     ['coverage_std', covered.curveDeviation],
   ] as const) {
     const expected = tensors[name] ?? tensors[`${name}_of_valid_images`];
-    checks.push({
-      tensor: name,
-      error: relativeError(actual, expected.data as Float64Array),
-      tolerance: goldenTolerance(expected.noise),
-    });
+    checks.push(close(name, actual, expected.data as Float64Array, expected.noise));
   }
   if (results.images_without_positive_contribution !== undefined) {
     checks.push(
@@ -70,15 +61,4 @@ function checkCase({ params, results, tensors }: GoldenCase): GoldenCheck[] {
 }
 
 /** Statistics over a test set. */
-export const statsSuite: GoldenSuite = {
-  name: 'fact/stats',
-  part: 'fact/stats',
-  cases: (folder) =>
-    readdirSync(join(folder, 'fact/stats'))
-      .filter((name) => name.endsWith('.json'))
-      .sort()
-      .map((file) => {
-        const name = file.replace(/\.json$/, '');
-        return { name, run: async () => checkCase(readFactCase(join(folder, 'fact/stats', name))) };
-      }),
-};
+export const statsSuite = folderSuite('fact/stats', (path) => checkCase(readFactCase(path)));
