@@ -26,26 +26,28 @@ async function loadSuites(): Promise<GoldenSuite[]> {
   return suites;
 }
 
-/** Runs one case and prints its line; true where nothing failed. */
-async function report(suite: GoldenSuite, goldenCase: GoldenSuiteCase): Promise<boolean> {
+type Outcome = 'passed' | 'failed' | 'not yet';
+
+/** Runs one case and prints its line. */
+async function report(suite: GoldenSuite, goldenCase: GoldenSuiteCase): Promise<Outcome> {
   const name = `${suite.name} ${goldenCase.name}`;
   try {
     const checks = await goldenCase.run();
     if (checks === 'not yet' || checks.length === 0) {
       console.log(`${name}\tnot yet`);
-      return true;
+      return 'not yet';
     }
     const worst = worstCheck(checks);
     const pass = worst.error <= worst.tolerance;
     console.log(
       `${name}\t${worst.tensor}\t${worst.error.toExponential(2)}\t${worst.tolerance.toExponential(2)}\t${pass ? 'pass' : 'FAIL'}`,
     );
-    return pass;
+    return pass ? 'passed' : 'failed';
   } catch (error) {
     console.log(
       `${name}\t-\t-\t-\tFAIL\t${error instanceof Error ? error.message.split('\n')[0] : String(error)}`,
     );
-    return false;
+    return 'failed';
   }
 }
 
@@ -58,8 +60,7 @@ const started = await startEngine({ engine: testEngine() });
 const filter = process.argv[2] ?? '';
 console.log(`engine ${started.name}, goldens ${folder}`);
 console.log('case\tworst tensor\terror\ttolerance\tresult');
-let failed = 0;
-let passed = 0;
+const count: Record<Outcome, number> = { passed: 0, failed: 0, 'not yet': 0 };
 for (const suite of await loadSuites()) {
   if (!existsSync(join(folder, suite.part))) {
     console.log(`${suite.name}\tabsent`);
@@ -67,9 +68,9 @@ for (const suite of await loadSuites()) {
   }
   for (const goldenCase of suite.cases(folder)) {
     if (!`${suite.name} ${goldenCase.name}`.includes(filter)) continue;
-    if (await report(suite, goldenCase)) passed++;
-    else failed++;
+    count[await report(suite, goldenCase)]++;
   }
 }
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed > 0 ? 1 : 0);
+console.log(`${count['not yet']} not yet`);
+console.log(`${count.passed} passed, ${count.failed} failed`);
+process.exit(count.failed > 0 ? 1 : 0);
