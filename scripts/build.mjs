@@ -22,7 +22,7 @@ export function build() {
   if (existsSync(stamp) && statSync(stamp).mtimeMs > newest(inputs)) return;
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   runOrExit(tool('tsc'), ['-p', 'tsconfig.build.json']);
-  for (const path of sources.filter((p) => !/\.(ts|c)$/.test(p)))
+  for (const path of sources.filter((p) => !/\.(ts|c|h)$/.test(p)))
     cpSync(path, path.replace(join(root, 'src'), join(root, 'dist')));
   writeFileSync(stamp, '');
 }

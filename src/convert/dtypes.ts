@@ -91,11 +91,6 @@ export function dtypeFacts(name: DType): DTypeFacts {
   return facts;
 }
 
-/** The element type of this name, or undefined for a name that is none. */
-export function findDType(name: string): DType | undefined {
-  return byName.get(name)?.name;
-}
-
 /** Number of elements of a shape: 1 for no axis. Exact or NaN: never a rounded product. */
 export function countOf(shape: readonly number[]): number {
   if (shape.includes(0)) return 0;

@@ -27,12 +27,7 @@ function listed(items: readonly string[]): string {
 }
 
 /** Every difference between a copy and the network, in one error with the nearest architecture. */
-export function mismatchError(
-  file: string,
-  arch: string,
-  copy: StateCopy,
-  nearest: Recognised | null,
-): FactError {
+function mismatchError(file: string, arch: string, copy: StateCopy, nearest: Recognised | null): FactError {
   const parts: string[] = [];
   if (copy.misshapen.length > 0)
     parts.push(

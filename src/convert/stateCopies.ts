@@ -33,7 +33,7 @@ export function isAveragePrefix(prefix: string): boolean {
 }
 
 /** Counters that PyTorch itself lets be absent. */
-export function isOptional(wanted: WantedTensor): boolean {
+function isOptional(wanted: WantedTensor): boolean {
   return wanted.name.endsWith('num_batches_tracked');
 }
 

@@ -21,11 +21,6 @@ export function registeredVariables(): tf.Variable[] {
   return Object.values(tf.engine().state.registeredVariables);
 }
 
-/** The data id that a tensor or variable points at now. */
-export function dataIdOf(tensor: tf.TensorInfo): DataId {
-  return tensor.dataId as DataId;
-}
-
 /**
  * Points a variable at other data, as `variable.assign` does: the old data loses a reference, the new one gains
  * one. The data must belong to the current backend.

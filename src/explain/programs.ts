@@ -65,7 +65,7 @@ export interface SplicedPrograms {
 }
 
 /** The tensors of an autoencoder. */
-export function saeTensors(sae: Sae): SaeTensors {
+function saeTensors(sae: Sae): SaeTensors {
   return { encoder: sae.encoder, decoder: sae.decoder, k: sae.k };
 }
 

@@ -3,7 +3,7 @@
  * same bytes). Its shape is documented in docs/report-schema.md and checked by reportSchema.ts.
  */
 import type { ClassScore, ConceptShare, Explanation, PixelMap } from './explanation.js';
-import { type Ledger, worstLedger } from './ledger.js';
+import type { Ledger } from './ledger.js';
 import type {
   Report,
   ReportClass,
@@ -155,9 +155,4 @@ export function makeReport(
     images: [...images],
     skipped: skipped.map((one) => ({ ...one })),
   };
-}
-
-/** Largest relative error over all ledgers of explanations; 0 of none. */
-export function worstError(explanations: readonly Explanation[]): number {
-  return explanations.reduce((worst, e) => Math.max(worst, worstLedger(e.ledgers)?.relativeError ?? 0), 0);
 }

@@ -16,7 +16,7 @@ import { gatherLast, scatterLast } from '../engine/ops.js';
 export type SparseCode = { readonly values: tf.Tensor; readonly indices: tf.Tensor };
 
 /** v [..., K], indices int32 [..., k] -> relu(v[indices]) [..., k]; differentiable in v. Caller disposes. */
-export function gatherPositive<T extends tf.Tensor>(v: T, indices: tf.Tensor): tf.Tensor {
+function gatherPositive<T extends tf.Tensor>(v: T, indices: tf.Tensor): tf.Tensor {
   const latents = v.shape[v.shape.length - 1];
   return tf.customGrad((input, save) => {
     const values = tf.relu(gatherLast(input as tf.Tensor, indices));

@@ -58,7 +58,7 @@ class Parts {
 }
 
 /** Channels out of a block. */
-export function blockChannels(block: 'basic' | 'bottleneck', planes: number): number {
+function blockChannels(block: 'basic' | 'bottleneck', planes: number): number {
   return block === 'basic' ? planes : planes * BOTTLENECK_EXPANSION;
 }
 

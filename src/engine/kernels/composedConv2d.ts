@@ -32,7 +32,7 @@ function dilatedSize(kernel: number, dilation: number): number {
 }
 
 /** Puts dilation - 1 zeros between the taps of a filter [kh,kw,...]. */
-export function dilateFilter(filter: tf.Tensor4D, dilation: readonly [number, number]): tf.Tensor4D {
+function dilateFilter(filter: tf.Tensor4D, dilation: readonly [number, number]): tf.Tensor4D {
   const [dh, dw] = dilation;
   if (dh === 1 && dw === 1) return filter;
   const [kh, kw, ci, co] = filter.shape;

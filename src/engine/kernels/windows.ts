@@ -18,7 +18,7 @@ export interface PoolConfig extends WindowConfig {
 }
 
 /** Positions that a window takes along one axis: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1. */
-export function windowPositions(
+function windowPositions(
   size: number,
   kernel: number,
   stride: number,

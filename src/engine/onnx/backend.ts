@@ -240,7 +240,7 @@ export function isNumeric(dtype: tf.DataType): dtype is NumericDType {
 }
 
 /** The value that all elements share, or undefined. */
-export function uniformOf(values: unknown): number | undefined {
+function uniformOf(values: unknown): number | undefined {
   if (!ArrayBuffer.isView(values)) return undefined;
   const array = values as Values;
   const first = array[0];

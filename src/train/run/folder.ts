@@ -37,7 +37,7 @@ export function removeLeftovers(folder: string): void {
 }
 
 /** Refuses a recipe that differs from the one a run was started with. Throws FactError E_CONFIG_CHANGED. */
-export function checkSameConfig(before: TrainConfig, now: TrainConfig, folder: string): void {
+function checkSameConfig(before: TrainConfig, now: TrainConfig, folder: string): void {
   const differences = configDifferences(before, now);
   if (differences.length === 0) return;
   throw new FactError({

@@ -1,7 +1,7 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeError, writeFileAtomic } from '../../core/atomicFile.js';
+import { writeError } from '../../core/atomicFile.js';
 import { EventWriter } from './events.js';
+import { CsvLog, JsonLinesLog } from './rowLogs.js';
 
 /** A row of metrics.jsonl: one batch in `log.everySteps`. */
 export interface StepMetrics {
@@ -45,32 +45,16 @@ const COLUMNS: readonly (keyof EpochSummary)[] = [
   'seconds',
 ];
 
-function significant(value: number | null): string {
-  return value === null ? '' : String(Number(value.toPrecision(7)));
-}
-
 /** The run's logs: summary.csv, metrics.jsonl, TensorBoard events. Rows after the resumed step are dropped on opening. */
 export class RunLogs {
-  private readonly summaryPath: string;
-  private readonly metricsPath: string;
+  private readonly summary: CsvLog<keyof EpochSummary>;
+  private readonly metrics: JsonLinesLog<'step'>;
   private readonly events: EventWriter | null;
 
   /** @param step batches done so far; rows beyond it, of an interrupted run, are removed. Throws FactError E_WRITE. */
   constructor(folder: string, step: number, tensorboard: boolean) {
-    this.summaryPath = join(folder, 'summary.csv');
-    this.metricsPath = join(folder, 'metrics.jsonl');
-    const stepColumn = COLUMNS.indexOf('step');
-    const summary = this.lines(this.summaryPath).slice(1);
-    const kept = summary.filter((line) => Number(line.split(',')[stepColumn]) <= step);
-    writeFileAtomic(this.summaryPath, `${[COLUMNS.join(','), ...kept].join('\n')}\n`);
-    const metrics = this.lines(this.metricsPath).filter((line) => {
-      try {
-        return (JSON.parse(line) as StepMetrics).step <= step;
-      } catch {
-        return false; // the last line of a killed run may be cut
-      }
-    });
-    writeFileAtomic(this.metricsPath, metrics.map((line) => `${line}\n`).join(''));
+    this.summary = new CsvLog(join(folder, 'summary.csv'), COLUMNS, 'step', step);
+    this.metrics = new JsonLinesLog(join(folder, 'metrics.jsonl'), 'step', step);
     try {
       this.events = tensorboard ? new EventWriter(join(folder, 'events')) : null;
     } catch (error) {
@@ -79,12 +63,12 @@ export class RunLogs {
   }
 
   step(row: StepMetrics): void {
-    this.append(this.metricsPath, `${JSON.stringify(row)}\n`);
+    this.metrics.append(row);
     this.scalars('train', row, row.step);
   }
 
   epoch(row: EpochSummary): void {
-    this.append(this.summaryPath, `${COLUMNS.map((column) => significant(row[column])).join(',')}\n`);
+    this.summary.append(row);
     this.scalars('epoch', row, row.step);
   }
 
@@ -101,21 +85,5 @@ export class RunLogs {
     } catch (error) {
       throw writeError('TensorBoard events', error);
     }
-  }
-
-  private append(path: string, text: string): void {
-    try {
-      appendFileSync(path, text);
-    } catch (error) {
-      throw writeError(path, error);
-    }
-  }
-
-  private lines(path: string): string[] {
-    return existsSync(path)
-      ? readFileSync(path, 'utf8')
-          .split('\n')
-          .filter((line) => line.length > 0)
-      : [];
   }
 }

@@ -67,7 +67,7 @@ interface RunState {
 }
 
 /** Order of the rows in a pass: pass 0 measures the norm factor, pass e is epoch e, from 1. */
-export function rowOrder(rows: number, seed: number, pass: number): Uint32Array {
+function rowOrder(rows: number, seed: number, pass: number): Uint32Array {
   return new Random(seed, ORDER_STREAM, pass).permutation(rows);
 }
 

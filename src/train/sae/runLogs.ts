@@ -1,6 +1,5 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeError, writeFileAtomic } from '../../core/atomicFile.js';
+import { CsvLog, JsonLinesLog } from '../run/rowLogs.js';
 import type { SaeStepReport } from './trainer.js';
 
 /** A row of summary.csv: one epoch, counted from 1; means over its updates. */
@@ -22,7 +21,7 @@ export interface SaeEpochSummary {
   readonly seconds: number;
 }
 
-const COLUMNS = [
+const COLUMNS: readonly (keyof SaeEpochSummary)[] = [
   'epoch',
   'update',
   'learningRate',
@@ -35,52 +34,26 @@ const COLUMNS = [
   'tooActive',
   'varianceExplained',
   'seconds',
-] as const satisfies readonly (keyof SaeEpochSummary)[];
-
-function lines(path: string): string[] {
-  return existsSync(path)
-    ? readFileSync(path, 'utf8')
-        .split('\n')
-        .filter((line) => line.length > 0)
-    : [];
-}
-
-function append(path: string, text: string): void {
-  try {
-    appendFileSync(path, text);
-  } catch (error) {
-    throw writeError(path, error);
-  }
-}
+];
 
 /** summary.csv and metrics.jsonl of a run. Rows after the resumed update are dropped on opening. */
 export class SaeRunLogs {
-  private readonly summary: string;
-  private readonly metrics: string;
+  private readonly summary: CsvLog<keyof SaeEpochSummary>;
+  private readonly metrics: JsonLinesLog<'update'>;
 
   /** Throws FactError E_WRITE. */
   constructor(folder: string, updates: number) {
-    this.summary = join(folder, 'summary.csv');
-    this.metrics = join(folder, 'metrics.jsonl');
-    const kept = lines(this.summary)
-      .slice(1)
-      .filter((line) => Number(line.split(',')[1]) <= updates);
-    writeFileAtomic(this.summary, `${[COLUMNS.join(','), ...kept].join('\n')}\n`);
-    const rows = lines(this.metrics).filter((line) => {
-      try {
-        return (JSON.parse(line) as SaeStepReport).update <= updates;
-      } catch {
-        return false; // the last line of a killed run may be cut
-      }
-    });
-    writeFileAtomic(this.metrics, rows.map((line) => `${line}\n`).join(''));
+    this.summary = new CsvLog(join(folder, 'summary.csv'), COLUMNS, 'update', updates);
+    this.metrics = new JsonLinesLog(join(folder, 'metrics.jsonl'), 'update', updates);
   }
 
+  /** Throws FactError E_WRITE. */
   step(report: SaeStepReport): void {
-    append(this.metrics, `${JSON.stringify(report)}\n`);
+    this.metrics.append(report);
   }
 
+  /** Throws FactError E_WRITE. */
   epoch(row: SaeEpochSummary): void {
-    append(this.summary, `${COLUMNS.map((c) => String(Number(row[c].toPrecision(7)))).join(',')}\n`);
+    this.summary.append(row);
   }
 }
