@@ -33,8 +33,13 @@ export interface ImageFlags {
   readonly workers?: number;
 }
 
+/** Which part of the data set. */
 export const splitOption = (): Option =>
   new Option('--split <name>', 'split of the data set').choices(['train', 'val', 'test']);
+
+/** Storage of an autoencoder's weights. */
+export const dtypeOption = (): Option =>
+  new Option('--dtype <type>', 'storage of the weights').choices(['float32', 'float16']);
 
 /** The data set of the command line. Throws FactError E_USAGE where none is given. */
 export function needDataDir(flags: ImageFlags): string {

@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import type { CliContext } from './context.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 type Handled = (typeof SIGNALS)[number];
@@ -31,4 +32,20 @@ export async function withSignals<T>(
   } finally {
     for (const { name, listener } of listeners) process.off(name, listener);
   }
+}
+
+/** Work that an interrupt ends early: what it throws then becomes one line and the signal's exit status. */
+export async function stoppable(
+  context: CliContext,
+  work: (signal: AbortSignal, exitStatus: () => number) => Promise<number>,
+): Promise<number> {
+  return withSignals(async (signal, exitStatus) => {
+    try {
+      return await work(signal, exitStatus);
+    } catch (error) {
+      if (!signal.aborted || error !== signal.reason) throw error;
+      context.log.warn('stopped; nothing was finished');
+      return exitStatus();
+    }
+  });
 }
