@@ -31,6 +31,11 @@ export function verb(program: Command, name: string, description: string): Comma
     .option('--debug', 'stack traces with errors');
 }
 
+/** Collects an option that may be given several times. */
+export function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
 /** Parses a positive integer option. Throws FactError E_USAGE. */
 export function parseCount(text: string): number {
   const value = Number(text);

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { type ConvertReport, convertCheckpoint, type FloatDType } from '../convert/index.js';
 import { startEngine } from '../engine/start.js';
-import { runVerb, usageError, verb } from './context.js';
+import { collect, runVerb, usageError, verb } from './context.js';
 
 interface Flags {
   readonly arch?: string;
@@ -26,10 +26,6 @@ function settings(texts: readonly string[]): Record<string, unknown> {
     }
   });
   return Object.fromEntries(entries);
-}
-
-function collect(text: string, before: readonly string[]): readonly string[] {
-  return [...before, text];
 }
 
 const number = new Intl.NumberFormat('en-US');

@@ -14,7 +14,7 @@ import { type ExplainSession, openSession } from '../explain/session.js';
 import { headline, ledgerLine, signedPercent } from '../explain/words.js';
 import { checkOutput, writeReport } from '../explain/writeReport.js';
 import type { ModelSpec } from '../models/spec.js';
-import { type CliContext, runVerb, usageError, verb } from './context.js';
+import { type CliContext, collect, runVerb, usageError, verb } from './context.js';
 import { packageVersion } from './version.js';
 
 /** Where a report goes when no folder is named. */
@@ -29,11 +29,6 @@ export interface ExplainFlags {
   readonly top?: string;
   readonly out?: string;
   readonly tolerance?: string;
-}
-
-/** Collects an option that may be given several times. */
-export function collect(value: string, before: readonly string[] = []): string[] {
-  return [...before, value];
 }
 
 /** A whole number of at least 1. Throws FactError E_USAGE. */

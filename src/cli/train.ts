@@ -6,7 +6,7 @@ import { startEngine } from '../engine/start.js';
 import { loadConfig, parseConfig } from '../train/config/load.js';
 import type { TrainConfig } from '../train/config/schema.js';
 import { type TrainResult, train } from '../train/train.js';
-import { type CliContext, runVerb, usageError, verb } from './context.js';
+import { type CliContext, collect, runVerb, usageError, verb } from './context.js';
 import { withSignals } from './signals.js';
 
 interface TrainFlags {
@@ -15,10 +15,6 @@ interface TrainFlags {
   readonly dataDir?: string;
   readonly out?: string;
   readonly resume?: boolean;
-}
-
-function collect(value: string, previous: readonly string[]): string[] {
-  return [...previous, value];
 }
 
 /** The recipe of the command line; with --resume and without --config the one that the run's folder keeps. */

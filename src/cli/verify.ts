@@ -8,8 +8,8 @@ import { ImageFiles } from '../explain/imageFiles.js';
 import { DEFAULT_TOLERANCE, formatLedger, worstLedger } from '../explain/ledger.js';
 import { makeReport, reportImage } from '../explain/report.js';
 import type { ReportImage } from '../explain/reportSchema.js';
-import { type CliContext, runVerb, verb } from './context.js';
-import { collect, type ExplainFlags, openForVerb } from './explain.js';
+import { type CliContext, collect, runVerb, verb } from './context.js';
+import { type ExplainFlags, openForVerb } from './explain.js';
 import { packageVersion } from './version.js';
 
 type VerifyFlags = Pick<ExplainFlags, 'model' | 'sae' | 'tolerance' | 'top'>;

@@ -42,14 +42,14 @@ function start(args: readonly string[]): { child: ChildProcess; end: Promise<End
 
 const fact = (...args: string[]): Promise<Ended> => start(args).end;
 
-/** Waits until a run has written more metrics than `known` characters; returns how many there are. */
-async function newMetrics(out: string, known: number): Promise<number> {
+/** Number of characters of metrics that a run has written. */
+function metricsLength(out: string): number {
   const path = join(out, 'metrics.jsonl');
-  for (;;) {
-    const length = existsSync(path) ? readFileSync(path, 'utf8').length : 0;
-    if (length > known) return length;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  return existsSync(path) ? readFileSync(path, 'utf8').length : 0;
+}
+
+async function metricsBeyond(out: string, known: number): Promise<void> {
+  while (metricsLength(out) <= known) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 describe('fact train', () => {
@@ -83,14 +83,14 @@ describe('fact train', () => {
 
   it('stopped by Ctrl-C finishes its step, saves and exits with 130; SIGTERM with 143; --resume goes on', async () => {
     const out = newRun();
-    let known = 0;
     for (const [signal, status] of [
       ['SIGINT', 130],
       ['SIGTERM', 143],
     ] as const) {
       const resume = existsSync(out) ? ['--resume'] : ['-c', long];
+      const known = metricsLength(out);
       const { child, end } = start(['train', ...resume, '--data-dir', data, '--out', out]);
-      known = await newMetrics(out, known);
+      await metricsBeyond(out, known);
       child.kill(signal);
       const { code, err, out: text } = await end;
       expect(code, err).toBe(status);

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../core/atomicFile.js';
 import { FactError } from '../../core/errors.js';
-import { readCheckpointFile } from '../checkpoint/format.js';
+import { type CheckpointContent, readCheckpointFile } from '../checkpoint/format.js';
 import type { RunState } from '../checkpoint/state.js';
 import { configDifferences, formatConfig } from '../config/resolved.js';
 import type { TrainConfig } from '../config/schema.js';
@@ -27,7 +27,7 @@ export function runPaths(folder: string): RunPaths {
 }
 
 /** Removes what a killed run left half-written. Only for the holder of the folder's lock. */
-export function removeLeftovers(folder: string): void {
+function removeLeftovers(folder: string): void {
   for (const place of [folder, join(folder, 'checkpoints')]) {
     if (!existsSync(place)) continue;
     for (const name of readdirSync(place)) {
@@ -48,24 +48,23 @@ function checkSameConfig(before: TrainConfig, now: TrainConfig, folder: string):
 }
 
 /**
- * Makes a run's folder ready: a new one gets its config.yaml; one to resume keeps its own. Needs the folder's lock.
- * @returns the last checkpoint's content to resume from, null for a new run (also one killed before its first checkpoint)
- * Throws FactError E_RUN_EXISTS, E_CHECKPOINT_*, E_CONFIG_CHANGED, E_WRITE.
+ * The content of `checkpoint` to resume the run in `folder` from, null for a new run (also one killed before its first
+ * checkpoint). Needs the folder's lock. Throws FactError E_RUN_EXISTS, E_CHECKPOINT_*.
  */
-export function openRunFolder(
+export function openCheckpoint(
   folder: string,
-  config: TrainConfig,
+  checkpoint: string,
   resume: boolean,
-): ReturnType<typeof readCheckpointFile> | null {
-  const paths = runPaths(folder);
-  if (!resume && (existsSync(paths.config) || existsSync(paths.last))) {
+): CheckpointContent | null {
+  const hasConfig = existsSync(runPaths(folder).config);
+  if (!resume && (hasConfig || existsSync(checkpoint))) {
     throw new FactError({
       code: 'E_RUN_EXISTS',
       message: `${folder} already holds a run`,
       remedy: 'Add --resume to go on with it, or choose another --out.',
     });
   }
-  if (resume && !existsSync(paths.config)) {
+  if (resume && !hasConfig) {
     throw new FactError({
       code: 'E_CHECKPOINT_MISSING',
       message: `${folder} holds no run to resume`,
@@ -73,7 +72,21 @@ export function openRunFolder(
     });
   }
   removeLeftovers(folder);
-  const content = resume && existsSync(paths.last) ? readCheckpointFile(paths.last) : null;
+  return resume && existsSync(checkpoint) ? readCheckpointFile(checkpoint) : null;
+}
+
+/**
+ * Makes a run's folder ready: a new one gets its config.yaml; one to resume keeps its own. Needs the folder's lock.
+ * @returns as `openCheckpoint`
+ * Throws FactError E_RUN_EXISTS, E_CHECKPOINT_*, E_CONFIG_CHANGED, E_WRITE.
+ */
+export function openRunFolder(
+  folder: string,
+  config: TrainConfig,
+  resume: boolean,
+): CheckpointContent | null {
+  const paths = runPaths(folder);
+  const content = openCheckpoint(folder, paths.last, resume);
   if (content !== null) checkSameConfig((content.state as unknown as RunState).config, config, folder);
   writeFileAtomic(paths.config, formatConfig(config));
   return content;

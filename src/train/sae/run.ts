@@ -3,7 +3,6 @@
  * at the end sae/ (explain/sae.ts). A checkpoint holds all that the next update depends on: weights, moments, counters,
  * update number; the order of rows follows from (seed, epoch). A resumed run therefore ends with the same bits.
  */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { writeFileAtomic } from '../../core/atomicFile.js';
@@ -13,8 +12,8 @@ import { type Progress, showProgress, silentProgress } from '../../core/progress
 import { Random } from '../../core/random.js';
 import { createSae, saveSae } from '../../explain/sae.js';
 import { initialSaeWeights } from '../../layers/topKSae.js';
-import { type CheckpointContent, readCheckpointFile, writeCheckpointFile } from '../checkpoint/format.js';
-import { removeLeftovers } from '../run/folder.js';
+import { type CheckpointContent, writeCheckpointFile } from '../checkpoint/format.js';
+import { openCheckpoint } from '../run/folder.js';
 import { lockFolder } from '../run/lock.js';
 import { checkSameSaeConfig, formatSaeConfig, resolveSaeConfig, type SaeTrainConfig } from './config.js';
 import type { FeatureSource } from './featureSource.js';
@@ -23,6 +22,7 @@ import { normFactorOf } from './normFactor.js';
 import { type SaeEpochSummary, SaeRunLogs } from './runLogs.js';
 import { type SaeStepReport, SaeTrainer, STATE_NAMES, type StateName } from './trainer.js';
 
+const CHECKPOINT_FILE = 'checkpoint.safetensors';
 const ORDER_STREAM = 0x0d3;
 const TOO_ACTIVE_SHARE = 0.6;
 
@@ -73,28 +73,6 @@ function rowOrder(rows: number, seed: number, pass: number): Uint32Array {
 
 function featureError(message: string, remedy: string): FactError {
   return new FactError({ code: 'E_SAE_FEATURES', message, remedy });
-}
-
-/** Opens the run's folder: the checkpoint to resume from, or null. Throws FactError E_RUN_EXISTS, E_CHECKPOINT_*. */
-function openRun(folder: string, isResumed: boolean): CheckpointContent | null {
-  const hasRun = existsSync(join(folder, 'config.yaml'));
-  if (!isResumed && hasRun) {
-    throw new FactError({
-      code: 'E_RUN_EXISTS',
-      message: `${folder} already holds a run`,
-      remedy: 'Add --resume to go on with it, or choose another --out.',
-    });
-  }
-  if (isResumed && !hasRun) {
-    throw new FactError({
-      code: 'E_CHECKPOINT_MISSING',
-      message: `${folder} holds no run to resume`,
-      remedy: 'Check --out, or leave out --resume to start a new run.',
-    });
-  }
-  removeLeftovers(folder);
-  const path = join(folder, 'checkpoint.safetensors');
-  return isResumed && existsSync(path) ? readCheckpointFile(path) : null;
 }
 
 class SaeRun {
@@ -179,7 +157,7 @@ class SaeRun {
       totals: this.totals,
       last: this.last,
     };
-    writeCheckpointFile(join(this.folder, 'checkpoint.safetensors'), { state: { ...state }, tensors });
+    writeCheckpointFile(join(this.folder, CHECKPOINT_FILE), { state: { ...state }, tensors });
   }
 
   private async tensorOf(rows: Uint32Array): Promise<tf.Tensor2D> {
@@ -220,14 +198,14 @@ class SaeRun {
     };
   }
 
-  /** Share of variance explained on the given rows. */
-  private async explained(rows: Uint32Array): Promise<number> {
+  /** Share of variance explained on the given rows; null where they do not vary. */
+  private async explained(rows: Uint32Array): Promise<number | null> {
     const x = await this.tensorOf(rows);
     const reconstruction = await this.trainer.reconstruct(x);
     const share = varianceExplained(x, reconstruction);
     const value = (await share.data())[0];
     tf.dispose([x, reconstruction, share]);
-    return Number.isFinite(value) ? value : 0;
+    return Number.isFinite(value) ? value : null;
   }
 
   async run(options: SaeRunOptions, logs: SaeRunLogs, progress: Progress): Promise<SaeRunResult> {
@@ -322,7 +300,7 @@ export async function trainSae(
   const unlock = lockFolder(out);
   let run: SaeRun | undefined;
   try {
-    const content = openRun(out, options.resume === true);
+    const content = openCheckpoint(out, join(out, CHECKPOINT_FILE), options.resume === true);
     const state = content?.state as unknown as RunState | undefined;
     if (state !== undefined) {
       checkSameSaeConfig(resolveSaeConfig(state.config, out), config, out);

@@ -17,7 +17,8 @@ export interface SaeEpochSummary {
   readonly silent: number;
   /** Concepts that fired in at least 60 % of the epoch's rows. */
   readonly tooActive: number;
-  readonly varianceExplained: number;
+  /** Of the last batch; null where it does not vary. */
+  readonly varianceExplained: number | null;
   readonly seconds: number;
 }
 
