@@ -68,6 +68,19 @@ describe('a run', () => {
     expect(JSON.parse(metrics[0])).toMatchObject({ update: 1, learningRate: 0 });
   });
 
+  it('leaves the explained variance of features that do not vary empty', async () => {
+    const out = folder();
+    const varied = await syntheticFeatures(200, 8, 10);
+    const constant: FeatureSource = {
+      ...varied,
+      gather: async (rows) => new Float32Array(rows.length * 8).fill(1),
+    };
+    const result = await trainSae(config({ epochs: 1 }), constant, { out });
+    expect(result.last?.varianceExplained).toBeNull();
+    const [header, row] = readFileSync(join(out, 'summary.csv'), 'utf8').split('\n');
+    expect(row.split(',')[header.split(',').indexOf('varianceExplained')]).toBe('');
+  });
+
   it('gives the same bytes when run twice, other ones with another seed', async () => {
     const features = await syntheticFeatures(350, 8, 10);
     const bytes = async (seed: number) => {
