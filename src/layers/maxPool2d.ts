@@ -1,24 +1,6 @@
-/**
- * Max pooling as MaxOut over shifted copies: a depthwise convolution with one-hot filters lays the k places of each
- * window side by side, the first largest is chosen, and the gradient goes back to it (added where windows overlap).
- * The engines' own max pooling is not used: its gradient is missing on some and wrong on others.
- */
 import * as tf from '@tensorflow/tfjs';
-import { type ConvConfig, conv2d, conv2dInputGrad } from '../engine/ops.js';
-import { chooseMaxOut, spreadMaxOut } from './bcosScale.js';
 import { channelsOf, type Pair, singleInput, singleShape, wholePair } from './checks.js';
-import { closedForm } from './closedForm.js';
 import { windowLength } from './windowLength.js';
-
-/** Stands for minus infinity, which would make NaN where it meets a zero of a filter. */
-const LOWEST = -3e38;
-
-/** Filters [kh,kw,1,channels*kh*kw]: the copy `c*k + i` of a channel is its value at place i of the window. */
-function unfoldFilters(kernel: readonly [number, number], channels: number): tf.Tensor4D {
-  const places = kernel[0] * kernel[1];
-  const eye = tf.tile(tf.eye(places), [1, channels]);
-  return tf.reshape(eye, [kernel[0], kernel[1], 1, channels * places]);
-}
 
 export interface MaxPool2dConfig {
   name?: string;
@@ -29,7 +11,10 @@ export interface MaxPool2dConfig {
   padding?: Pair;
 }
 
-/** Max pooling with numeric padding, for standard networks. [N,H,W,C] -> [N,H',W',C]. */
+/**
+ * Max pooling with numeric padding, for standard networks. [N,H,W,C] -> [N,H',W',C]. The gradient goes to the first
+ * largest value of each window.
+ */
 export class MaxPool2d extends tf.layers.Layer {
   static readonly className = 'MaxPool2d';
   readonly kernel: readonly [number, number];
@@ -47,33 +32,13 @@ export class MaxPool2d extends tf.layers.Layer {
     return tf.tidy(() => {
       const x = singleInput(inputs) as tf.Tensor4D;
       const [high, wide] = this.padding;
-      const around: [number, number][] = [
+      const around: tf.backend_util.ExplicitPadding = [
         [0, 0],
         [high, high],
         [wide, wide],
         [0, 0],
       ];
-      const padded = high + wide === 0 ? x : tf.pad(x, around, LOWEST);
-      const shape = padded.shape;
-      const places = this.kernel[0] * this.kernel[1];
-      const unfold: ConvConfig = {
-        stride: this.stride,
-        padding: [0, 0],
-        dilation: [1, 1],
-        groups: shape[3],
-      };
-      return closedForm(
-        [padded],
-        () => {
-          const copies = conv2d(padded, unfoldFilters(this.kernel, shape[3]), unfold);
-          const { best, index } = chooseMaxOut(copies, places);
-          return { value: best, saved: [index] };
-        },
-        (dy, [index]) => {
-          const spread = spreadMaxOut(dy, index, places) as tf.Tensor4D;
-          return [conv2dInputGrad(spread, unfoldFilters(this.kernel, shape[3]), shape, unfold)];
-        },
-      );
+      return tf.maxPool(x, [...this.kernel], [...this.stride], around, 'floor');
     });
   }
 
