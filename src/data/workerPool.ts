@@ -55,7 +55,9 @@ export class WorkerPool implements BatchFactory {
     const task = this.waiting.get(answer.id);
     if (task === undefined) return;
     this.waiting.delete(answer.id);
-    if (![...this.waiting.values()].some((w) => w.worker === task.worker)) task.worker.unref();
+    const isBusy = [...this.waiting.values()].some((w) => w.worker === task.worker);
+    // A thread that is being ended keeps the process alive until it has ended: `close` waits for that.
+    if (!isBusy && this.failure === null) task.worker.unref();
     if ('batch' in answer) task.resolve(answer.batch);
     else task.reject(new FactError(answer.error));
   }
