@@ -50,7 +50,7 @@ export function install() {
   runOrExit('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']);
 }
 
-/** Newest modification time below a folder, in milliseconds. */
+/** Newest modification time of some files, in milliseconds; 0 for one that is missing. */
 export function newest(paths) {
   return Math.max(...paths.map((path) => (existsSync(path) ? statSync(path).mtimeMs : 0)));
 }
