@@ -3,6 +3,7 @@ import { FactError } from '../core/errors.js';
 import { ONNX_BACKEND, OnnxBackend } from './onnx/backend.js';
 import { mergeBatches, TRACE_BATCHES } from './onnx/dynamic.js';
 import type { GraphParts, NumericDType } from './onnx/graph.js';
+import { optimise } from './onnx/passes/index.js';
 import { serializeModel } from './onnx/proto.js';
 import { traceFunction } from './onnx/trace.js';
 import type { TensorTree } from './tensorTree.js';
@@ -46,7 +47,9 @@ export function traceToOnnx(
       shape: shape.map((size) => size ?? batch),
       dtype: dtype ?? ('float32' as const),
     }));
-    return traceFunction(backend, fn, specs, { name: options.name, bake: options.bake ?? true }).parts;
+    return optimise(
+      traceFunction(backend, fn, specs, { name: options.name, bake: options.bake ?? true }).parts,
+    );
   };
   const isFree = inputs.some(({ shape }) => shape.includes(null));
   const [first, second] = TRACE_BATCHES;

@@ -51,12 +51,20 @@ export interface GraphPort {
   readonly dims: readonly (number | string)[];
 }
 
+/** What is known of a value before it is computed. */
+export interface ValueType {
+  readonly shape: Shape;
+  readonly dtype: NumericDType;
+}
+
 /** A graph ready to be written: only what the outputs depend on. */
 export interface GraphParts {
   readonly nodes: readonly GraphNode[];
   readonly constants: readonly GraphConstant[];
   readonly inputs: readonly GraphPort[];
   readonly outputs: readonly GraphPort[];
+  /** Shape and dtype of what nodes compute, by name, where known; passes read it, files do not hold it. */
+  readonly values?: ReadonlyMap<string, ValueType>;
 }
 
 /** Constants up to this many elements are compared by value, so that equal ones are stored once. */
@@ -100,6 +108,7 @@ export class Graph {
   private readonly constantsByKey = new Map<string, readonly GraphConstant[]>();
   private readonly nodeOutputs = new Map<string, readonly string[]>();
   private readonly largest = new Map<number, number>();
+  private readonly values = new Map<string, ValueType>();
   private valueCount = 0;
 
   /** Declares an input; `dims` may replace the shape where a dimension is to stay free. */
@@ -186,7 +195,9 @@ export class Graph {
     const names = inputs.map((input) => (typeof input === 'string' ? input : this.nameOf(input)));
     if (shape.length > 0)
       this.largest.set(shape[0], Math.max(sizeOf(shape), this.largest.get(shape[0]) ?? 0));
-    return { shape, dtype, name: this.emit(op, names, attributes) };
+    const name = this.emit(op, names, attributes);
+    this.values.set(name, { shape, dtype });
+    return { shape, dtype, name };
   }
 
   /** Number of elements of the largest computed value with so many rows. */
@@ -208,6 +219,7 @@ export class Graph {
       constants: this.constants.filter((constant) => needed.has(constant.name)),
       inputs: this.inputs.filter((port) => needed.has(port.name)),
       outputs: this.outputs,
+      values: this.values,
     };
   }
 

@@ -5,6 +5,7 @@ import { type DataId, holdData, releaseData, tensorFromInfo } from '../tfInterna
 import type { OnnxBackend } from './backend.js';
 import type { EagerOutput } from './eager.js';
 import { asValues, type NumericDType, type Shape, sizeOf, type Values } from './graph.js';
+import { optimise } from './passes/index.js';
 import { serializeModel } from './proto.js';
 import type { GraphSession, NamedOrtTensors } from './session.js';
 import { type ArgumentSpec, type Trace, updateName } from './trace.js';
@@ -39,7 +40,7 @@ export class GraphProgram {
     const { parts, ...layout } = trace;
     const fedNames = new Set(parts.inputs.map((port) => port.name));
     try {
-      const session = await backend.runtime.graphSession(serializeModel(parts, name));
+      const session = await backend.runtime.graphSession(serializeModel(optimise(parts), name));
       return new GraphProgram(backend, name, session, specs, layout, fedNames);
     } catch (error) {
       throw new FactError({

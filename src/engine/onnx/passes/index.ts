@@ -1,0 +1,15 @@
+import type { GraphParts } from '../graph.js';
+
+/**
+ * Exact rewritings of a traced graph before it is written: the same numbers (up to rounding), fewer or faster nodes.
+ * They look at nodes only, never at what network the graph came from. Order matters: see `PASSES`.
+ */
+export type Pass = (parts: GraphParts) => GraphParts;
+
+/** In the order in which they run. */
+export const PASSES: readonly (readonly [name: string, pass: Pass])[] = [];
+
+/** Runs all passes. */
+export function optimise(parts: GraphParts): GraphParts {
+  return PASSES.reduce((current, [, pass]) => pass(current), parts);
+}
