@@ -12,8 +12,8 @@ import {
  * A graph with a free batch size, from two traces of one function at different batch sizes.
  *
  * Both traces have the same nodes; only constants may differ. At two primes larger than any other number in the
- * graph, an integer that differs must be a multiple of the batch, and a float a multiple or a fraction of it; such
- * constants are computed from the batch size when the graph runs.
+ * graph, an integer that differs must be a multiple of the batch, and a float a multiple or a fraction of it; an array
+ * as long as the batch must count up in equal steps. Such constants are computed from the batch size when the graph runs.
  */
 
 /** The free dimension's name in the file. */
@@ -50,19 +50,51 @@ class BatchMerger {
       constants: this.constants,
       inputs: this.ports(a.inputs, b.inputs),
       outputs: this.ports(a.outputs, b.outputs),
+      ...(a.values === undefined ? {} : { values: a.values }),
     };
   }
 
   private mergeConstant(one: GraphConstant, two: GraphConstant): void {
+    const [oneRamp, twoRamp] = [rampOf(one, this.batches[0]), rampOf(two, this.batches[1])];
+    if (oneRamp !== null && twoRamp !== null && oneRamp.axis === twoRamp.axis && sameRule(oneRamp, twoRamp)) {
+      this.mergeRamp(one, oneRamp);
+      return;
+    }
     if (one.data.length !== two.data.length || one.type !== two.type) {
       throw this.error(
         `a constant has ${one.data.length} elements at one batch size and ${two.data.length} at another`,
       );
     }
-    if (one.data.every((value, i) => Object.is(value, two.data[i]))) this.constants.push(one);
+    const isEqual = Array.prototype.every.call(one.data, (value, i) => Object.is(value, two.data[i]));
+    if (isEqual) this.constants.push(one);
     else if (one.type === 'int64') this.mergeShape(one, two);
     else if (one.type === 'float32' && one.data.length === 1) this.mergeScalar(one, two);
     else throw this.error('a constant array depends on the batch size');
+  }
+
+  /** start, start + step, ... along the batch: counted when the graph runs. */
+  private mergeRamp(one: GraphConstant, { axis, start, step }: Ramp): void {
+    const scalar = (suffix: string, value: number): string => {
+      const name = `${one.name}_${suffix}`;
+      const data = one.type === 'int32' ? Int32Array.of(value) : BigInt64Array.of(BigInt(value));
+      this.constants.push({ name, type: one.type, dims: [], data });
+      return name;
+    };
+    const [first, by] = [scalar('start', start), scalar('step', step)];
+    const [count, length, end, list] = ['count', 'length', 'end', 'list'].map(
+      (suffix) => `${one.name}_${suffix}`,
+    );
+    this.constants.push({ name: `${one.name}_scalar`, type: 'int64', dims: [0], data: new BigInt64Array(0) });
+    const dims = BigInt64Array.from(one.dims, (size, i) => BigInt(i === axis ? -1 : size));
+    this.constants.push({ name: `${one.name}_dims`, type: 'int64', dims: [dims.length], data: dims });
+    this.prelude.push(
+      { op: 'Reshape', inputs: [this.size(), `${one.name}_scalar`], outputs: [count], attributes: {} },
+      { op: 'Cast', inputs: [count], outputs: [length], attributes: { to: ONNX_TYPE[one.type] } },
+      { op: 'Mul', inputs: [length, by], outputs: [`${end}_0`], attributes: {} },
+      { op: 'Add', inputs: [`${end}_0`, first], outputs: [end], attributes: {} },
+      { op: 'Range', inputs: [first, end, by], outputs: [list], attributes: {} },
+      { op: 'Reshape', inputs: [list, `${one.name}_dims`], outputs: [one.name], attributes: {} },
+    );
   }
 
   /** An int64 list: each differing entry is a multiple of the batch. */
@@ -181,6 +213,25 @@ export function mergeBatches(
   batches: readonly [number, number] = TRACE_BATCHES,
 ): GraphParts {
   return new BatchMerger(a, b, name, batches).merge();
+}
+
+/** An array start, start + step, ... along its one axis of the batch's length; all other axes have one element. */
+interface Ramp {
+  readonly axis: number;
+  readonly start: number;
+  readonly step: number;
+}
+
+function rampOf({ type, dims, data }: GraphConstant, batch: number): Ramp | null {
+  if ((type !== 'int32' && type !== 'int64') || data.length !== batch) return null;
+  const values = Array.from<number | bigint, number>(data, Number);
+  const [start, step] = [values[0], values[1] - values[0]];
+  const isRamp = step > 0 && values.every((value, i) => value === start + i * step);
+  return isRamp ? { axis: dims.indexOf(batch), start, step } : null;
+}
+
+function sameRule(a: Ramp, b: Ramp): boolean {
+  return a.start === b.start && a.step === b.step;
 }
 
 function sameNode(a: GraphNode, b: GraphNode): boolean {

@@ -9,11 +9,24 @@ export type Shape = readonly number[];
 export interface FloatAttribute {
   readonly float: number;
 }
-export type AttributeValue = number | string | readonly number[] | FloatAttribute;
+/** A subgraph as attribute: branches of `If`, the body of `Loop`. It may use values of the graphs around it by name. */
+export interface GraphAttribute {
+  readonly graph: GraphParts;
+}
+export type AttributeValue = number | string | readonly number[] | FloatAttribute | GraphAttribute;
 export type Attributes = Readonly<Record<string, AttributeValue>>;
 
 /** ONNX tensor types, by our name: https://onnx.ai/onnx/api/classes.html#tensorproto (enum DataType). */
-export const ONNX_TYPE = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
+export const ONNX_TYPE = {
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  float64: 11,
+} as const;
 export type OnnxType = keyof typeof ONNX_TYPE;
 
 /**
@@ -37,11 +50,14 @@ export interface GraphNode {
   readonly attributes: Attributes;
 }
 
+/** Numbers as a file holds them; float16 as their bits. */
+export type ConstantData = Values | BigInt64Array | Float64Array | Uint16Array | Int8Array;
+
 export interface GraphConstant {
   readonly name: string;
   readonly type: OnnxType;
   readonly dims: Shape;
-  readonly data: Values | BigInt64Array;
+  readonly data: ConstantData;
 }
 
 /** Input or output of the whole graph. A string dimension is free, its name the same wherever the sizes agree. */
@@ -89,11 +105,22 @@ function sampleOf(data: Values | BigInt64Array): (number | bigint)[] {
   return Array.from({ length: SMALL_CONSTANT }, (_, i) => data[Math.floor(i * step)]);
 }
 
-function sameValues(a: Values | BigInt64Array, b: Values | BigInt64Array): boolean {
-  return (
-    a === b ||
-    (a.length === b.length && a.every((value: number | bigint, i: number) => Object.is(value, b[i])))
-  );
+/** An array of 4-byte elements as plain integers: equal bits are equal, -0 differs from 0, and NaN equals itself. */
+function bitsOf(data: ConstantData): Int32Array | Uint8Array {
+  return data.byteLength % 4 === 0 && data.byteOffset % 4 === 0
+    ? new Int32Array(data.buffer, data.byteOffset, data.byteLength / 4)
+    : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+/** Whether two constants of one type hold the same bits; a plain loop, since weights have millions of elements. */
+function sameValues(a: ConstantData, b: ConstantData): boolean {
+  if (a === b) return true;
+  if (a.byteLength !== b.byteLength) return false;
+  const left = bitsOf(a);
+  const right = bitsOf(b);
+  if (left.length !== right.length) return false;
+  for (let i = 0; i < left.length; i++) if (left[i] !== right[i]) return false;
+  return true;
 }
 
 /**

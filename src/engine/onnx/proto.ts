@@ -11,15 +11,28 @@ import {
 const { AttributeProto, ModelProto } = onnxProto.onnx;
 
 /** Opset 17 is read by every ONNX Runtime since 1.12 (2022), in native, Python and browser builds. */
-const OPSET = 17;
+export const OPSET = 17;
 const IR_VERSION = 8;
 const PRODUCER = 'fact-tfjs';
+
+/** What a file says about itself beside its graph. */
+export interface ModelNotes {
+  /** Version of this package. */
+  readonly producerVersion?: string;
+  /** For people. */
+  readonly description?: string;
+  /** metadata_props, in this order. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** Description of each input and output, by name. */
+  readonly ports?: Readonly<Record<string, string>>;
+}
 
 function attribute(name: string, value: AttributeValue): onnxProto.onnx.IAttributeProto {
   const type = AttributeProto.AttributeType;
   if (typeof value === 'number') return { name, type: type.INT, i: value };
   if (typeof value === 'string') return { name, type: type.STRING, s: new TextEncoder().encode(value) };
   if ('float' in value) return { name, type: type.FLOAT, f: value.float };
+  if ('graph' in value) return { name, type: type.GRAPH, g: graphProto(value.graph, name, {}) };
   return { name, type: type.INTS, ints: [...value] };
 }
 
@@ -38,24 +51,37 @@ function tensor({ name, type, dims, data }: GraphConstant): onnxProto.onnx.ITens
   return { name, dataType: ONNX_TYPE[type], dims: [...dims], rawData };
 }
 
-function port({ name, type, dims }: GraphPort): onnxProto.onnx.IValueInfoProto {
+function port({ name, type, dims }: GraphPort, text: string | undefined): onnxProto.onnx.IValueInfoProto {
   const dim = dims.map((size) => (typeof size === 'string' ? { dimParam: size } : { dimValue: size }));
-  return { name, type: { tensorType: { elemType: ONNX_TYPE[type], shape: { dim } } } };
+  const described = text === undefined ? {} : { docString: text };
+  return { name, type: { tensorType: { elemType: ONNX_TYPE[type], shape: { dim } } }, ...described };
 }
 
-/** Writes a graph as the bytes of an ONNX ModelProto (opset 17, standard domain only). */
-export function serializeModel(parts: GraphParts, name: string): Uint8Array {
+function graphProto(
+  parts: GraphParts,
+  name: string,
+  texts: Readonly<Record<string, string>>,
+): onnxProto.onnx.IGraphProto {
+  return {
+    name,
+    node: parts.nodes.map(node),
+    initializer: parts.constants.map(tensor),
+    input: parts.inputs.map((one) => port(one, texts[one.name])),
+    output: parts.outputs.map((one) => port(one, texts[one.name])),
+  };
+}
+
+/** Writes a graph as the bytes of an ONNX ModelProto (opset 17, standard domain only). Equal arguments, equal bytes. */
+export function serializeModel(parts: GraphParts, name: string, notes: ModelNotes = {}): Uint8Array {
+  const { producerVersion, description, metadata = {}, ports = {} } = notes;
   return ModelProto.encode({
     irVersion: IR_VERSION,
     producerName: PRODUCER,
+    ...(producerVersion === undefined ? {} : { producerVersion }),
+    ...(description === undefined ? {} : { docString: description }),
     opsetImport: [{ domain: '', version: OPSET }],
-    graph: {
-      name,
-      node: parts.nodes.map(node),
-      initializer: parts.constants.map(tensor),
-      input: parts.inputs.map(port),
-      output: parts.outputs.map(port),
-    },
+    metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
+    graph: graphProto(parts, name, ports),
   }).finish();
 }
 
