@@ -1,4 +1,5 @@
 export * from './atomicFile.js';
+export * from './download.js';
 export * from './errors.js';
 export * from './float16.js';
 export * from './hash.js';
@@ -6,3 +7,4 @@ export * from './log.js';
 export * from './nearest.js';
 export * from './progress.js';
 export * from './random.js';
+export * from './userCache.js';
