@@ -1,5 +1,6 @@
+import type { EntryOf } from '../models/modelEntry.js';
 import type { ResolvedOptions } from '../models/options.js';
-import { listModels, type ModelEntry } from '../models/registry.js';
+import { listModels } from '../models/registry.js';
 import type { NamedTensor } from './dtypes.js';
 import { isAveragePrefix } from './stateCopies.js';
 
@@ -83,7 +84,7 @@ export function resNetTraits(tensors: readonly NamedTensor[], prefix: string): R
 }
 
 /** Traits of a network of the registry, at its default options. */
-function traitsOf({ defaults: o }: ModelEntry): ResNetTraits {
+function traitsOf({ defaults: o }: EntryOf<'resnet'>): ResNetTraits {
   const parameters = { affine: ['weight', 'bias'], linear: ['weight'], unaffine: [] }[o.normParameters];
   const hasStatistics = ['bn', 'bnu', 'an', 'anu'].includes(o.norm);
   const statistics = hasStatistics ? ['running_mean', 'running_var', 'num_batches_tracked'] : [];
@@ -124,9 +125,11 @@ export function recognise(tensors: readonly NamedTensor[]): Recognised | null {
   for (const prefix of resNetPrefixes(tensors)) {
     const traits = resNetTraits(tensors, prefix);
     if (traits === null) continue;
-    const known = listModels().filter((entry) => entry.name !== 'resnet' && isAlike(traits, traitsOf(entry)));
+    const known = listModels()
+      .filter((entry): entry is EntryOf<'resnet'> => entry.family === 'resnet' && !entry.general)
+      .filter((entry) => isAlike(traits, traitsOf(entry)));
     if (known.length > 0) {
-      const rank = (entry: ModelEntry): number =>
+      const rank = (entry: EntryOf<'resnet'>): number =>
         2 * Number(entry.defaults.numClasses !== traits.numClasses) +
         Number(entry.defaults.norm !== 'bnu' && entry.defaults.norm !== 'identity');
       const [best, ...others] = [...known].sort((a, b) => rank(a) - rank(b));

@@ -20,9 +20,9 @@ import {
   unitFilters,
 } from './bcosScale.js';
 import type { CallArgs } from './callArgs.js';
-import { channelsOf, finiteNumber, singleInput, singleShape, wholeNumber } from './checks.js';
+import { channelsOf, finiteNumber, oneOf, singleInput, singleShape, wholeNumber } from './checks.js';
 import { closedForm } from './closedForm.js';
-import { KaimingNormal } from './kaimingNormal.js';
+import { INITIAL_RULES, type InitialRule, initialWeights } from './initialWeights.js';
 import type { StateRule } from './stateRule.js';
 
 /** Added to the norm of a row. */
@@ -36,6 +36,8 @@ export interface BcosLinearConfig {
   b?: number;
   /** Rows an output, default 1. */
   maxOut?: number;
+  /** Rule of the initial weights, default `kaiming-fan-out`. */
+  initial?: InitialRule;
   /** Of the initial weights, default 0. */
   seed?: number;
 }
@@ -107,6 +109,7 @@ export class BcosLinear extends tf.layers.Layer {
   readonly outFeatures: number;
   readonly b: number;
   readonly maxOut: number;
+  readonly initial: InitialRule;
   readonly seed: number;
   private rows: tf.LayerVariable | null = null;
 
@@ -115,16 +118,14 @@ export class BcosLinear extends tf.layers.Layer {
     this.outFeatures = wholeNumber(this.name, 'outFeatures', config.outFeatures, 1);
     this.b = finiteNumber(this.name, 'b', config.b ?? 2, 1);
     this.maxOut = wholeNumber(this.name, 'maxOut', config.maxOut ?? 1, 1);
+    this.initial = oneOf(this.name, 'initial', config.initial ?? 'kaiming-fan-out', INITIAL_RULES);
     this.seed = wholeNumber(this.name, 'seed', config.seed ?? 0, 0);
   }
 
   override build(inputShape: tf.Shape | tf.Shape[]): void {
-    this.rows = this.addWeight(
-      'linear.weight',
-      [channelsOf(this, inputShape), this.outFeatures * this.maxOut],
-      'float32',
-      new KaimingNormal({ seed: this.seed, stream: this.name }),
-    );
+    const shape = [channelsOf(this, inputShape), this.outFeatures * this.maxOut];
+    const initial = initialWeights(this.initial, shape, this.seed, this.name);
+    this.rows = this.addWeight('linear.weight', shape, 'float32', initial);
     super.build(inputShape);
   }
 
@@ -144,8 +145,8 @@ export class BcosLinear extends tf.layers.Layer {
   }
 
   override getConfig(): tf.serialization.ConfigDict {
-    const { outFeatures, b, maxOut, seed } = this;
-    return { ...super.getConfig(), outFeatures, b, maxOut, seed };
+    const { outFeatures, b, maxOut, initial, seed } = this;
+    return { ...super.getConfig(), outFeatures, b, maxOut, initial, seed };
   }
 }
 tf.serialization.registerClass(BcosLinear);

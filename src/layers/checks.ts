@@ -34,6 +34,18 @@ export function finiteNumber(
   return value;
 }
 
+/** One of the known values. Throws FactError E_LAYER_CONFIG. */
+export function oneOf<T extends string>(
+  layer: string,
+  argument: string,
+  value: unknown,
+  known: readonly T[],
+): T {
+  const found = known.find((item) => item === value);
+  if (found === undefined) throw configError(layer, argument, `one of ${known.join(', ')}`, value);
+  return found;
+}
+
 /** A number or pair of whole numbers >= `least`, as a pair. Throws FactError E_LAYER_CONFIG. */
 export function wholePair(layer: string, argument: string, value: unknown, least: number): [number, number] {
   const pair = Array.isArray(value) ? value : [value, value];

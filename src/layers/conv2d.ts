@@ -1,7 +1,9 @@
 import * as tf from '@tensorflow/tfjs';
 import { conv2d, conv2dFilterGrad, conv2dInputGrad } from '../engine/ops.js';
+import { channelsOf } from './checks.js';
 import { closedForm } from './closedForm.js';
 import { Conv2dBase, type Conv2dBaseConfig } from './conv2dBase.js';
+import { initialBias } from './initialWeights.js';
 
 export interface Conv2dConfig extends Conv2dBaseConfig {
   /** Default true. */
@@ -21,8 +23,10 @@ export class Conv2d extends Conv2dBase {
 
   override build(inputShape: tf.Shape | tf.Shape[]): void {
     super.build(inputShape);
-    if (this.hasBias)
-      this.shift = this.addWeight('bias', [this.outChannels], 'float32', tf.initializers.zeros());
+    if (!this.hasBias) return;
+    const shape = [...this.kernel, channelsOf(this, inputShape) / this.conv.groups, this.outChannels];
+    const bias = initialBias(this.initial, shape, this.seed, this.name);
+    this.shift = this.addWeight('bias', [this.outChannels], 'float32', bias);
   }
 
   protected compute(x: tf.Tensor4D, w: tf.Tensor4D): tf.Tensor {

@@ -4,13 +4,14 @@ import type { CallArgs } from './callArgs.js';
 import {
   channelsOf,
   configError,
+  oneOf,
   type Pair,
   singleInput,
   singleShape,
   wholeNumber,
   wholePair,
 } from './checks.js';
-import { KaimingNormal } from './kaimingNormal.js';
+import { INITIAL_RULES, type InitialRule, initialWeights } from './initialWeights.js';
 import type { StateRule } from './stateRule.js';
 import { windowLength } from './windowLength.js';
 
@@ -28,7 +29,9 @@ export interface Conv2dBaseConfig {
   dilation?: Pair;
   /** Default 1. */
   groups?: number;
-  /** Of the initial weights (Kaiming normal, fan-out), default 0. */
+  /** Rule of the initial weights, default `kaiming-fan-out`. */
+  initial?: InitialRule;
+  /** Of the initial weights, default 0. */
   seed?: number;
 }
 
@@ -38,6 +41,7 @@ export abstract class Conv2dBase extends tf.layers.Layer {
   readonly outChannels: number;
   readonly kernel: readonly [number, number];
   readonly conv: ConvConfig;
+  readonly initial: InitialRule;
   readonly seed: number;
   private filters: tf.LayerVariable | null = null;
 
@@ -56,6 +60,7 @@ export abstract class Conv2dBase extends tf.layers.Layer {
       dilation: wholePair(at, 'dilation', config.dilation ?? 1, 1),
       groups: wholeNumber(at, 'groups', config.groups ?? 1, 1),
     };
+    this.initial = oneOf(at, 'initial', config.initial ?? 'kaiming-fan-out', INITIAL_RULES);
     this.seed = wholeNumber(at, 'seed', config.seed ?? 0, 0);
     if (this.outChannels % this.conv.groups !== 0)
       throw configError(at, 'outChannels', `a multiple of groups (${this.conv.groups})`, this.outChannels);
@@ -74,7 +79,7 @@ export abstract class Conv2dBase extends tf.layers.Layer {
     if (channels % groups !== 0)
       throw configError(this.name, 'groups', `a divisor of the ${channels} input channels`, groups);
     const shape = [...this.kernel, channels / groups, this.filterCount()];
-    const initial = new KaimingNormal({ seed: this.seed, stream: this.name });
+    const initial = initialWeights(this.initial, shape, this.seed, this.name);
     this.filters = this.addWeight(this.weightName, shape, 'float32', initial);
     super.build(inputShape);
   }
@@ -104,6 +109,7 @@ export abstract class Conv2dBase extends tf.layers.Layer {
       padding: [...padding],
       dilation: [...dilation],
       groups,
+      initial: this.initial,
       seed: this.seed,
     };
   }

@@ -27,16 +27,18 @@ export {
   GNLayerNormUncentered2d,
   GroupNormUncentered2d,
 } from './groupNormUncentered2d.js';
-export { KaimingNormal } from './kaimingNormal.js';
+export { INITIAL_RULES, type InitialRule, RandomInitial } from './initialWeights.js';
 export { LayerScale, type LayerScaleConfig } from './layerScale.js';
 export { Linear, type LinearConfig, NormedLinear } from './linear.js';
 export { LogitLayer, type LogitLayerConfig } from './logitLayer.js';
 export { MaxPool2d, type MaxPool2dConfig } from './maxPool2d.js';
 export type { NormConfig, RunningNormConfig } from './norm.js';
+export { Normalise, type NormaliseConfig } from './normalise.js';
 export { NormedConv2d } from './normedConv2d.js';
 export { Patches, type PatchesConfig } from './patches.js';
 export { PosEmbSinCos2d, positionEmbedding } from './posEmbSinCos2d.js';
 export { PositionNormUncentered2d } from './positionNormUncentered2d.js';
+export { Relu } from './relu.js';
 export { layoutOf, STATE_LAYOUTS, type StateLayout } from './stateLayout.js';
 export type { LayerWithState, StateRule } from './stateRule.js';
 export { StochasticDepth, type StochasticDepthConfig } from './stochasticDepth.js';

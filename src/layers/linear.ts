@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { filterGradient, unitFilters } from './bcosScale.js';
-import { channelsOf, singleInput, singleShape, wholeNumber } from './checks.js';
+import { channelsOf, oneOf, singleInput, singleShape, wholeNumber } from './checks.js';
 import { closedForm } from './closedForm.js';
-import { KaimingNormal } from './kaimingNormal.js';
+import { INITIAL_RULES, type InitialRule, initialBias, initialWeights } from './initialWeights.js';
 import type { StateRule } from './stateRule.js';
 
 export interface LinearConfig {
@@ -11,6 +11,8 @@ export interface LinearConfig {
   outFeatures: number;
   /** Default true. */
   bias?: boolean;
+  /** Rule of the initial weights, default `kaiming-fan-out`. */
+  initial?: InitialRule;
   /** Of the initial weights, default 0. */
   seed?: number;
 }
@@ -21,6 +23,7 @@ export class Linear extends tf.layers.Layer {
   readonly stateRules: Readonly<Record<string, StateRule>> = { weight: 'linear' };
   readonly outFeatures: number;
   readonly hasBias: boolean;
+  readonly initial: InitialRule;
   readonly seed: number;
   private matrix: tf.LayerVariable | null = null;
   private shift: tf.LayerVariable | null = null;
@@ -29,15 +32,18 @@ export class Linear extends tf.layers.Layer {
     super(config as unknown as ConstructorParameters<typeof tf.layers.Layer>[0]);
     this.outFeatures = wholeNumber(this.name, 'outFeatures', config.outFeatures, 1);
     this.hasBias = config.bias ?? true;
+    this.initial = oneOf(this.name, 'initial', config.initial ?? 'kaiming-fan-out', INITIAL_RULES);
     this.seed = wholeNumber(this.name, 'seed', config.seed ?? 0, 0);
   }
 
   override build(inputShape: tf.Shape | tf.Shape[]): void {
     const shape = [channelsOf(this, inputShape), this.outFeatures];
-    const initial = new KaimingNormal({ seed: this.seed, stream: this.name });
-    this.matrix = this.addWeight('weight', shape, 'float32', initial);
-    if (this.hasBias)
-      this.shift = this.addWeight('bias', [this.outFeatures], 'float32', tf.initializers.zeros());
+    const weights = initialWeights(this.initial, shape, this.seed, this.name);
+    this.matrix = this.addWeight('weight', shape, 'float32', weights);
+    if (this.hasBias) {
+      const bias = initialBias(this.initial, shape, this.seed, this.name);
+      this.shift = this.addWeight('bias', [this.outFeatures], 'float32', bias);
+    }
     super.build(inputShape);
   }
 
@@ -62,8 +68,8 @@ export class Linear extends tf.layers.Layer {
   }
 
   override getConfig(): tf.serialization.ConfigDict {
-    const { outFeatures, seed } = this;
-    return { ...super.getConfig(), outFeatures, bias: this.hasBias, seed };
+    const { outFeatures, initial, seed } = this;
+    return { ...super.getConfig(), outFeatures, bias: this.hasBias, initial, seed };
   }
 }
 tf.serialization.registerClass(Linear);

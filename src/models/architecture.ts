@@ -14,6 +14,10 @@ export interface Stage {
 /** A network as a chain of stages; their layers one after the other are in the order of PyTorch's state dict. */
 export interface Architecture {
   readonly stages: readonly Stage[];
+  /** Names of the stages worth splicing at. */
+  readonly taps: readonly string[];
+  /** Module path of the classifier's last map, which depends on the number of classes; null: there is none. */
+  readonly head: string | null;
 }
 
 /** Collects layers in state-dict order while a network is described. */

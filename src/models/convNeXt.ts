@@ -3,12 +3,20 @@
  * `features.1`, so the stages are `features.2/4/6/8` and the steps between them `features.3/5/7`.
  */
 import { BcosConv2d, type BcosConv2dConfig } from '../layers/bcosConv2d.js';
-import { GlobalAvgPool2d } from '../layers/globalAvgPool2d.js';
 import { LayerScale } from '../layers/layerScale.js';
-import { LogitLayer } from '../layers/logitLayer.js';
 import { StochasticDepth } from '../layers/stochasticDepth.js';
-import { chain, type LayerList, type Stage, straight, sumOf, type Wiring } from './architecture.js';
+import {
+  type Architecture,
+  chain,
+  LayerList,
+  type Stage,
+  straight,
+  sumOf,
+  type Wiring,
+} from './architecture.js';
+import { bcosInput, pooledLogits } from './ends.js';
 import { createNorm, type NormOptions } from './normFactory.js';
+import type { FamilyOptions } from './options.js';
 
 /** Channels inside a block per channel of its stage. */
 const EXPANSION = 4;
@@ -33,7 +41,9 @@ function conv(
   o: BlockOptions,
   config: Omit<BcosConv2dConfig, 'name'>,
 ): Wiring {
-  return list.add(new BcosConv2d({ name, b: o.b, maxOut: o.maxOut, seed: o.seed, ...config }));
+  return list.add(
+    new BcosConv2d({ name, b: o.b, maxOut: o.maxOut, initial: 'normal-0.02', seed: o.seed, ...config }),
+  );
 }
 
 function norm(list: LayerList, name: string, o: BlockOptions): Wiring {
@@ -85,13 +95,18 @@ export function convNeXtStages(list: LayerList, prefix: string, o: ConvNeXtOptio
       list.stage(step, () => chain(norm(list, at(`${step}.0`), o), conv(list, at(`${step}.1`), o, halve))),
     );
   });
-  const logitLayer = { name: at('logit_layer'), bias: o.logitBias, temperature: o.temperature };
   stages.push(
     list.stage('classifier.0', () => norm(list, at('classifier.0'), o)),
-    list.stage('classifier', () => conv(list, at('classifier.1'), o, { outChannels: o.numClasses })),
-    list.stage('logits', () =>
-      chain(list.add(new GlobalAvgPool2d({ name: at('avgpool') })), list.add(new LogitLayer(logitLayer))),
-    ),
+    list.stage('classifier.1', () => conv(list, at('classifier.1'), o, { outChannels: o.numClasses })),
+    pooledLogits(list, prefix, o),
   );
   return stages;
+}
+
+/** Describes a ConvNeXt; `seed` of its initial weights, `initialise` false leaves them zero. */
+export function convNeXt(o: FamilyOptions<'convnext'>, seed: number, initialise: boolean): Architecture {
+  const list = new LayerList(initialise);
+  const sizes = o.blocks.map((blocks, i) => ({ channels: o.width * 2 ** i, blocks }));
+  const stages = [bcosInput(list), ...convNeXtStages(list, '', { ...o, stages: sizes, seed })];
+  return { stages, taps: sizes.map((_, i) => `features.${2 * i + 2}`), head: 'classifier.1' };
 }

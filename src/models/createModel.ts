@@ -2,19 +2,21 @@ import { z } from 'zod';
 import { FactError } from '../core/errors.js';
 import { nearestName } from '../core/nearest.js';
 import { BcosModel } from './bcosModel.js';
-import { defaultLogitBias, type ModelOptions, modelOptionsSchema, type ResolvedOptions } from './options.js';
-import { type ModelEntry, modelEntry } from './registry.js';
+import type { ModelEntry } from './modelEntry.js';
+import { defaultLogitBias, FAMILY_OPTIONS, type ModelOptions, type ResolvedOptions } from './options.js';
+import { modelEntry } from './registry.js';
 import { type ModelSpec, preprocessingSchema } from './spec.js';
 
 const size = z.number().int().min(1);
 
-const createOptionsSchema = modelOptionsSchema.partial().extend({
+/** Options of the object around the network. */
+const OBJECT_OPTIONS = {
   inputSize: z.union([size, z.tuple([size, size])]).optional(),
   preprocessing: preprocessingSchema.optional(),
   classNames: z.array(z.string()).nullable().optional(),
   seed: z.number().int().min(0).optional(),
   weights: z.enum(['random', 'zero']).optional(),
-});
+};
 
 /** Options of the network, and of the object around it. */
 export interface CreateOptions extends ModelOptions {
@@ -29,10 +31,10 @@ export interface CreateOptions extends ModelOptions {
   weights?: 'random' | 'zero';
 }
 
-function optionError(arch: string, error: z.ZodError): FactError {
+function optionError({ name: arch, family }: ModelEntry, error: z.ZodError): FactError {
   const issue = error.issues[0];
   if (issue.code === 'unrecognized_keys') {
-    const known = Object.keys(createOptionsSchema.shape);
+    const known = [...Object.keys(FAMILY_OPTIONS[family].shape), ...Object.keys(OBJECT_OPTIONS)];
     const nearest = nearestName(issue.keys[0], known);
     return new FactError({
       code: 'E_MODEL_OPTION',
@@ -54,41 +56,52 @@ function preprocessingOf(found: ModelEntry, inputSize: [number, number]): ModelS
   return { resize: Math.round((Math.min(...inputSize) * 8) / 7), crop: inputSize };
 }
 
+/** What a caller gave, checked and split into the network's part and the rest. Throws FactError E_MODEL_OPTION. */
+function checkOptions(found: ModelEntry, options: CreateOptions) {
+  const ofNetwork: z.ZodObject = FAMILY_OPTIONS[found.family];
+  const ofObject = z.object(OBJECT_OPTIONS);
+  const checked = ofNetwork.partial().extend(OBJECT_OPTIONS).safeParse(options);
+  if (!checked.success) throw optionError(found, checked.error);
+  const own = Object.entries(checked.data).filter(([key]) => !(key in OBJECT_OPTIONS));
+  return { given: Object.fromEntries(own) as ModelOptions, object: ofObject.parse(options) };
+}
+
 /**
- * A network by its name in the registry, with fresh weights. The logit bias defaults to -ln(classes - 1).
- * Throws FactError E_MODEL_UNKNOWN, E_MODEL_OPTION.
+ * A network by its name in the registry, with fresh weights. The logit bias of B-cos networks defaults to
+ * -ln(classes - 1). Throws FactError E_MODEL_UNKNOWN, E_MODEL_OPTION.
  */
 export function createModel(arch: string, options: CreateOptions = {}): BcosModel {
   const found = modelEntry(arch);
-  const checked = createOptionsSchema.safeParse(options);
-  if (!checked.success) throw optionError(arch, checked.error);
-  const { inputSize: wanted, preprocessing, classNames, seed, weights, ...given } = checked.data;
+  const { given, object } = checkOptions(found, options);
+  const { inputSize: wanted, preprocessing, classNames, seed, weights } = object;
   const numClasses = given.numClasses ?? found.defaults.numClasses;
-  const logitBias = given.logitBias === undefined ? defaultLogitBias(numClasses) : given.logitBias;
+  const fallback = found.bcos ? defaultLogitBias(numClasses) : null;
+  const logitBias = given.logitBias === undefined ? fallback : given.logitBias;
   const network: ResolvedOptions = { ...found.defaults, ...given, logitBias };
-  if (classNames != null && classNames.length !== numClasses) {
-    throw new FactError({
-      code: 'E_MODEL_OPTION',
-      message: `${arch}: ${classNames.length} class names for ${numClasses} classes`,
-      remedy: 'Give one name a class.',
-      exitCode: 2,
-    });
-  }
+  const refuse = (message: string, remedy: string): FactError =>
+    new FactError({ code: 'E_MODEL_OPTION', message: `${found.name}: ${message}`, remedy, exitCode: 2 });
+  if (classNames != null && classNames.length !== numClasses)
+    throw refuse(`${classNames.length} class names for ${numClasses} classes`, 'Give one name a class.');
   const inputSize: [number, number] =
     wanted === undefined ? [...found.inputSize] : typeof wanted === 'number' ? [wanted, wanted] : wanted;
+  const multiple = found.multipleOf(network);
+  if (inputSize.some((side) => side % multiple !== 0))
+    throw refuse(
+      `an input of ${inputSize.join('x')} is not made of patches of ${multiple} pixels`,
+      `Choose a height and width that are multiples of ${multiple}.`,
+    );
   const architecture = found.build(network, seed ?? 0, weights !== 'zero');
-  const names = architecture.stages.map((stage) => stage.name);
   return new BcosModel(architecture, {
     format: 'fact-model',
     version: 1,
-    arch,
+    arch: found.name,
     options: network,
     inputSize,
     preprocessing: preprocessing ?? preprocessingOf(found, inputSize),
     logitBias,
     temperature: network.temperature,
     classNames: classNames ?? null,
-    taps: names.filter((name) => name.startsWith('layer')),
+    taps: [...architecture.taps],
     source: null,
     weightsHash: null,
   });

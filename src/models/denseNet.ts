@@ -5,10 +5,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { AvgPool2d } from '../layers/avgPool2d.js';
 import { BcosConv2d, type BcosConv2dConfig } from '../layers/bcosConv2d.js';
-import { GlobalAvgPool2d } from '../layers/globalAvgPool2d.js';
-import { LogitLayer } from '../layers/logitLayer.js';
-import { chain, type LayerList, type Stage, straight, type Wiring } from './architecture.js';
+import { type Architecture, chain, LayerList, type Stage, straight, type Wiring } from './architecture.js';
+import { bcosInput, pooledLogits } from './ends.js';
 import { createNorm, type NormOptions } from './normFactory.js';
+import type { FamilyOptions } from './options.js';
 
 export interface DenseOptions extends NormOptions {
   /** Features that a layer appends. */
@@ -20,14 +20,7 @@ export interface DenseOptions extends NormOptions {
   readonly seed: number;
 }
 
-export interface DenseNetOptions extends DenseOptions {
-  /** Layers of each block. */
-  readonly blocks: readonly number[];
-  readonly initChannels: number;
-  readonly numClasses: number;
-  readonly logitBias: number | null;
-  readonly temperature: number | null;
-}
+export type DenseNetOptions = FamilyOptions<'densenet'> & { readonly seed: number };
 
 function conv(
   list: LayerList,
@@ -35,7 +28,9 @@ function conv(
   o: DenseOptions,
   config: Omit<BcosConv2dConfig, 'name'>,
 ): Wiring {
-  return list.add(new BcosConv2d({ name, b: o.b, maxOut: o.maxOut, seed: o.seed, ...config }));
+  return list.add(
+    new BcosConv2d({ name, b: o.b, maxOut: o.maxOut, initial: 'kaiming-fan-in', seed: o.seed, ...config }),
+  );
 }
 
 function norm(list: LayerList, name: string, o: DenseOptions): Wiring {
@@ -78,12 +73,12 @@ export function denseNetStages(list: LayerList, prefix: string, o: DenseNetOptio
   const pool = { name: at('features.pool0'), kernel: 3, stride: 2, padding: 1 };
   const stages = [
     list.stage('features.conv0', () =>
-      conv(list, at('features.conv0'), o, { outChannels: o.initChannels, kernel: 7, stride: 2, padding: 3 }),
+      conv(list, at('features.conv0'), o, { outChannels: o.width, kernel: 7, stride: 2, padding: 3 }),
     ),
     list.stage('features.norm0', () => norm(list, at('features.norm0'), o)),
     list.stage('features.pool0', () => list.add(new AvgPool2d(pool))),
   ];
-  let channels = o.initChannels;
+  let channels = o.width;
   o.blocks.forEach((layers, i) => {
     const block = `features.denseblock${i + 1}`;
     stages.push(list.stage(block, () => denseBlock(list, at(block), layers, o)));
@@ -93,13 +88,18 @@ export function denseNetStages(list: LayerList, prefix: string, o: DenseNetOptio
     channels = Math.floor(channels / 2);
     stages.push(list.stage(transition, () => denseTransition(list, at(transition), channels, o)));
   });
-  const logitLayer = { name: at('logit_layer'), bias: o.logitBias, temperature: o.temperature };
   stages.push(
     list.stage('features.norm5', () => norm(list, at('features.norm5'), o)),
     list.stage('classifier', () => conv(list, at('classifier'), o, { outChannels: o.numClasses })),
-    list.stage('logits', () =>
-      chain(list.add(new GlobalAvgPool2d({ name: at('avgpool') })), list.add(new LogitLayer(logitLayer))),
-    ),
+    pooledLogits(list, prefix, o),
   );
   return stages;
+}
+
+/** Describes a DenseNet; `seed` of its initial weights, `initialise` false leaves them zero. */
+export function denseNet(o: FamilyOptions<'densenet'>, seed: number, initialise: boolean): Architecture {
+  const list = new LayerList(initialise);
+  const stages = [bcosInput(list), ...denseNetStages(list, '', { ...o, seed })];
+  const taps = [...o.blocks.map((_, i) => `features.denseblock${i + 1}`), 'features.norm5'];
+  return { stages, taps, head: 'classifier' };
 }

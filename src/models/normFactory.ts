@@ -15,10 +15,10 @@ import {
   GroupNormUncentered2d,
 } from '../layers/groupNormUncentered2d.js';
 import { PositionNormUncentered2d } from '../layers/positionNormUncentered2d.js';
-import type { NormName, ResolvedOptions } from './options.js';
+import type { FamilyOptions, NormName } from './options.js';
 
 /** The part of the options that describes norms. */
-export type NormOptions = Pick<ResolvedOptions, 'norm' | 'normParameters' | 'normEpsilon'>;
+export type NormOptions = Pick<FamilyOptions<'resnet'>, 'norm' | 'normParameters' | 'normEpsilon'>;
 
 /** Groups of `gn` and `gnu` in the reference's experiments. */
 const GROUPS = 2;

@@ -4,11 +4,8 @@
  *
  *     input -> conv1 -> bn1 -> (pool) -> layer1..S -> fc -> global average -> logit layer
  */
-import { AddInverse } from '../layers/addInverse.js';
 import { AvgPool2d } from '../layers/avgPool2d.js';
 import { BcosConv2d, type BcosConv2dConfig } from '../layers/bcosConv2d.js';
-import { GlobalAvgPool2d } from '../layers/globalAvgPool2d.js';
-import { LogitLayer } from '../layers/logitLayer.js';
 import { StochasticDepth } from '../layers/stochasticDepth.js';
 import {
   type Architecture,
@@ -19,8 +16,9 @@ import {
   sumOf,
   type Wiring,
 } from './architecture.js';
+import { bcosInput, pooledLogits } from './ends.js';
 import { createNorm, type NormOptions } from './normFactory.js';
-import type { ResolvedOptions } from './options.js';
+import type { FamilyOptions } from './options.js';
 
 /** Channels out of a bottleneck block per channel of its stage. */
 const BOTTLENECK_EXPANSION = 4;
@@ -92,7 +90,7 @@ export function residualBlock(list: LayerList, path: string, o: BlockOptions): W
 }
 
 /** The stem's stages: `conv1`, `bn1` where there is a norm, `pool` where there is one. */
-function stemStages(list: LayerList, parts: Parts, o: ResolvedOptions): Stage[] {
+function stemStages(list: LayerList, parts: Parts, o: FamilyOptions<'resnet'>): Stage[] {
   const [kernel, stride, padding] = { imagenet: [7, 2, 3], cifar: [3, 1, 1], small: [3, 2, 1] }[o.stem];
   const stages = [
     list.stage('conv1', () => parts.conv('conv1', { outChannels: o.width, kernel, stride, padding })),
@@ -106,13 +104,10 @@ function stemStages(list: LayerList, parts: Parts, o: ResolvedOptions): Stage[] 
 }
 
 /** Describes a ResNet; `seed` of its initial weights, `initialise` false leaves them zero. */
-export function resnet(o: ResolvedOptions, seed: number, initialise: boolean): Architecture {
+export function resnet(o: FamilyOptions<'resnet'>, seed: number, initialise: boolean): Architecture {
   const list = new LayerList(initialise);
   const parts = new Parts(list, { ...o, seed });
-  const stages = [
-    list.stage('input', () => list.add(new AddInverse({ name: 'input_encoding' }))),
-    ...stemStages(list, parts, o),
-  ];
+  const stages = [bcosInput(list), ...stemStages(list, parts, o)];
 
   const total = o.blocks.reduce((sum, count) => sum + count, 0);
   let inChannels = o.width;
@@ -130,12 +125,9 @@ export function resnet(o: ResolvedOptions, seed: number, initialise: boolean): A
     stages.push(list.stage(`layer${stage + 1}`, () => chain(...blocks())));
   });
 
-  const logitLayer = { name: 'logit_layer', bias: o.logitBias, temperature: o.temperature };
   stages.push(
     list.stage('fc', () => parts.conv('fc', { outChannels: o.numClasses })),
-    list.stage('logits', () =>
-      chain(list.add(new GlobalAvgPool2d({ name: 'avgpool' })), list.add(new LogitLayer(logitLayer))),
-    ),
+    pooledLogits(list, '', o),
   );
-  return { stages };
+  return { stages, taps: o.blocks.map((_, stage) => `layer${stage + 1}`), head: 'fc' };
 }

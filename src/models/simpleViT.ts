@@ -10,11 +10,23 @@ import { DetachableGNLayerNorm2d } from '../layers/detachableGroupNorm2d.js';
 import { DetachableLayerNorm } from '../layers/detachableLayerNorm.js';
 import { Gelu } from '../layers/gelu.js';
 import { Linear } from '../layers/linear.js';
-import { LogitLayer } from '../layers/logitLayer.js';
 import { Patches } from '../layers/patches.js';
 import { PosEmbSinCos2d } from '../layers/posEmbSinCos2d.js';
 import { TokenMean } from '../layers/tokenMean.js';
-import { chain, type LayerList, type Stage, straight, sumOf, type Wiring } from './architecture.js';
+import {
+  type Architecture,
+  chain,
+  LayerList,
+  type Stage,
+  straight,
+  sumOf,
+  type Wiring,
+} from './architecture.js';
+import { bcosInput, logits, normalisedInput } from './ends.js';
+import type { FamilyOptions } from './options.js';
+
+/** PyTorch's default initial weights. */
+const INITIAL = 'uniform-fan-in';
 
 export interface EncoderOptions {
   readonly dim: number;
@@ -47,7 +59,9 @@ function layerNorm(list: LayerList, name: string, o: Kind): Wiring {
 function linear(list: LayerList, name: string, outFeatures: number, o: Kind, bias = true): Wiring {
   const { seed } = o;
   return list.add(
-    o.bcos ? new BcosLinear({ name, outFeatures, seed }) : new Linear({ name, outFeatures, bias, seed }),
+    o.bcos
+      ? new BcosLinear({ name, outFeatures, initial: INITIAL, seed })
+      : new Linear({ name, outFeatures, bias, initial: INITIAL, seed }),
   );
 }
 
@@ -56,7 +70,9 @@ export function vitAttention(list: LayerList, path: string, o: EncoderOptions): 
   const outFeatures = 3 * o.heads * o.headDim;
   return chain(
     layerNorm(list, `${path}.norm`, o),
-    list.add(new Linear({ name: `${path}.to_qkv`, outFeatures, bias: false, seed: o.seed })),
+    list.add(
+      new Linear({ name: `${path}.to_qkv`, outFeatures, bias: false, initial: INITIAL, seed: o.seed }),
+    ),
     list.add(new Attention({ name: `${path}.attention`, heads: o.heads })),
     linear(list, `${path}.to_out`, o.dim, o, false),
   );
@@ -92,7 +108,8 @@ export function vitConvStem(
   stem.outChannels.forEach((outChannels, i) => {
     const at = (offset: number): string => `${path}.${3 * i + offset}`;
     const stride = outChannels > channels ? 2 : 1;
-    const config = { name: at(0), outChannels, kernel: 3, stride, padding: 1, seed: o.seed };
+    const shape = { outChannels, kernel: 3, stride, padding: 1 };
+    const config = { name: at(0), ...shape, initial: INITIAL, seed: o.seed } as const;
     parts.push(
       list.add(o.bcos ? new BcosConv2d(config) : new Conv2d(config)),
       list.add(new DetachableGNLayerNorm2d({ name: at(1), bias: !o.bcos })),
@@ -106,31 +123,62 @@ export function vitConvStem(
 /** Stages of a ViT behind its encoded input; every `path` starts with `prefix` (B-cos nets: "0."). */
 export function simpleViTStages(list: LayerList, prefix: string, o: SimpleViTOptions): Stage[] {
   const at = (name: string): string => `${prefix}${name}`;
+  const embedding = 'to_patch_embedding';
   const { convStem } = o;
-  const stages = [
-    list.stage('to_patch_embedding', () =>
+  const stages: Stage[] = [];
+  if (convStem !== null) {
+    const name = `${embedding}.conv_stem`;
+    stages.push(list.stage(name, () => vitConvStem(list, at(name), convStem, o)));
+  }
+  stages.push(
+    list.stage(`${embedding}.linear`, () =>
       chain(
-        convStem === null ? straight : vitConvStem(list, at('to_patch_embedding.conv_stem'), convStem, o),
-        list.add(new Patches({ name: at('to_patch_embedding.patches'), size: o.patch })),
-        linear(list, at('to_patch_embedding.linear'), o.dim, o),
-        list.add(new PosEmbSinCos2d({ name: at('position_embedding') })),
+        list.add(new Patches({ name: at(`${embedding}.patches`), size: o.patch })),
+        linear(list, at(`${embedding}.linear`), o.dim, o),
       ),
     ),
-  ];
+    list.stage('position_embedding', () => list.add(new PosEmbSinCos2d({ name: at('position_embedding') }))),
+  );
   for (let i = 0; i < o.depth; i++) {
     const name = `transformer.encoder_${i}`;
     stages.push(list.stage(name, () => vitEncoder(list, at(name), o)));
   }
-  const logitLayer = { name: at('logit_layer'), bias: o.logitBias, temperature: o.temperature };
   stages.push(
-    list.stage('linear_head', () =>
-      chain(
-        list.add(new TokenMean({ name: at('token_mean') })),
-        layerNorm(list, at('linear_head.norm'), o),
-        linear(list, at('linear_head.linear'), o.numClasses, o),
-      ),
+    list.stage('linear_head.norm', () =>
+      chain(list.add(new TokenMean({ name: at('token_mean') })), layerNorm(list, at('linear_head.norm'), o)),
     ),
-    list.stage('logits', () => list.add(new LogitLayer(logitLayer))),
+    list.stage('linear_head.linear', () => linear(list, at('linear_head.linear'), o.numClasses, o)),
+    logits(list, prefix, o),
   );
   return stages;
+}
+
+/** Pixels of the input a token: heights and widths must be multiples of it. */
+export function vitStride(o: FamilyOptions<'vit'>, bcos: boolean): number {
+  let channels = bcos ? 6 : 3;
+  let stride = o.patch;
+  for (const outChannels of o.convStem ?? []) {
+    if (outChannels > channels) stride *= 2;
+    channels = outChannels;
+  }
+  return stride;
+}
+
+/** Describes a ViT; `seed` of its initial weights, `initialise` false leaves them zero. */
+export function simpleViT(
+  bcos: boolean,
+  o: FamilyOptions<'vit'>,
+  seed: number,
+  initialise: boolean,
+): Architecture {
+  const list = new LayerList(initialise);
+  const inChannels = bcos ? 6 : 3;
+  const convStem = o.convStem === null ? null : { inChannels, outChannels: o.convStem };
+  const prefix = bcos ? '0.' : '';
+  const stages = [
+    bcos ? bcosInput(list) : normalisedInput(list),
+    ...simpleViTStages(list, prefix, { ...o, dim: o.width, bcos, convStem, seed }),
+  ];
+  const taps = Array.from({ length: o.depth }, (_, i) => `transformer.encoder_${i}`);
+  return { stages, taps, head: `${prefix}linear_head.linear` };
 }

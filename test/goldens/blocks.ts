@@ -100,7 +100,7 @@ const BLOCKS: Readonly<Record<string, (list: LayerList, k: Config) => Wiring>> =
       denseNetStages(list, '', {
         ...denseOptions(k),
         blocks: k.blocks,
-        initChannels: k.init,
+        width: k.init,
         numClasses: k.classes,
         logitBias: defaultLogitBias(k.classes),
         temperature: null,
