@@ -173,6 +173,21 @@ export function reconstructFeatures(
   });
 }
 
+/** Contributions to a target [N, classes] of a code and its reconstruction: [N, K]. Caller disposes. */
+export function contributeToTarget(
+  upper: NetworkPart,
+  sae: SaeTensors,
+  code: ConceptCode,
+  reconstruction: tf.Tensor,
+  target: tf.Tensor2D,
+): tf.Tensor2D {
+  return tf.tidy(() => {
+    const decoderRows = rowsOf(tf.transpose(sae.decoder) as tf.Tensor2D, code.indices);
+    const above = pullBack(upper, reconstruction, target);
+    return attribute(code, decoderRows, above.gradient, sae).contributions;
+  });
+}
+
 /** Attribution without autoencoder: the whole network in one part. Results as in `ConceptAttribution`. */
 export function attributePixels(
   network: NetworkPart,

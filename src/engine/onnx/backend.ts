@@ -43,6 +43,11 @@ export interface ActiveTracer {
     attrs: Attrs,
     cpuKernel: tf.KernelFunc | undefined,
   ): tf.TensorInfo | undefined;
+  /** The results of an equal call on the same constants earlier in this trace, with a reference for the caller. */
+  recallFolded(key: string): KernelResult | undefined;
+  /** Names a call on constants, for `recallFolded`; undefined where it is not worth remembering. */
+  foldKey(kernel: string, inputs: KernelInputs, attrs: Attrs): string | undefined;
+  rememberFolded(key: string, result: KernelResult): void;
   /** Throws FactError E_TRACE_READ where the data has no value yet. */
   checkRead(dataId: DataId): void;
   /** Notes such a read and returns true, for callers that cannot throw. */
@@ -130,6 +135,22 @@ export class OnnxBackend extends MathBackendCPU {
       const uniform = this.tracer.foldUniform(kernel, inputs, attrs, cpuKernel);
       if (uniform !== undefined) return uniform;
     }
+    const key = this.tracer?.foldKey(kernel, inputs, attrs);
+    if (key === undefined) return this.compute(kernel, inputs, attrs, cpuKernel);
+    const known = this.tracer?.recallFolded(key);
+    if (known !== undefined) return known;
+    const result = this.compute(kernel, inputs, attrs, cpuKernel);
+    this.tracer?.rememberFolded(key, result);
+    return result;
+  }
+
+  /** Runs a kernel on values. */
+  private compute(
+    kernel: string,
+    inputs: KernelInputs,
+    attrs: Attrs,
+    cpuKernel: tf.KernelFunc | undefined,
+  ): KernelResult {
     const infos = Object.values(inputs).filter(isTensorInfo);
     for (const info of infos) this.materialize(info.dataId as DataId);
     if (this.runsOnOrt(kernel, infos, cpuKernel)) return this.runEager(kernel, inputs, attrs);

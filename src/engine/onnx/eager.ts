@@ -42,7 +42,7 @@ const SESSION_LIMIT = 2048;
 const ANY_LENGTH = 1_000_003;
 
 /** Attributes as text; unlike JSON, infinities and NaN stay apart. */
-function attrsKey(attrs: Attrs): string {
+export function attrsKey(attrs: Attrs): string {
   return JSON.stringify(attrs, (_key, value: unknown) =>
     typeof value === 'number' && !Number.isFinite(value) ? String(value) : value,
   );

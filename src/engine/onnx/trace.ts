@@ -90,6 +90,7 @@ export function traceFunction(
     throw tracer.violation ?? error;
   } finally {
     backend.tracer = null;
+    tracer.forgetFolded();
     for (const { variable, dataId } of before) {
       if (variable.dataId !== dataId && !variable.isDisposed) rebindVariable(variable, dataId);
       releaseData(backend, dataId);

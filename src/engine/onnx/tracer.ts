@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { FactError } from '../../core/errors.js';
-import type { DataId } from '../tfInternals.js';
+import { type DataId, holdData, releaseData } from '../tfInternals.js';
 import {
   type ActiveTracer,
   isTensorInfo,
@@ -10,7 +10,7 @@ import {
   type OnnxBackend,
 } from './backend.js';
 import { callSite } from './callSite.js';
-import { lower } from './eager.js';
+import { attrsKey, lower } from './eager.js';
 import {
   asValues,
   Graph,
@@ -28,6 +28,9 @@ import type { Attrs, Inputs } from './lower/lowering.js';
 
 /** Names of graph inputs that stand for variables begin so. */
 export const VARIABLE_PREFIX = 'variable:';
+
+/** Calls on constants with fewer elements than this are faster done again than looked up. */
+const SMALL_FOLD = 64;
 
 /** A variable whose value is part of a graph, and which value that was. */
 export interface BakedVariable {
@@ -52,6 +55,8 @@ export class Tracer implements ActiveTracer {
   private readonly variableSyms = new Map<DataId, Sym>();
   private readonly constants = new Map<DataId, Sym>();
   private readonly bakedIds = new Set<DataId>();
+  private readonly folded = new Map<string, readonly tf.TensorInfo[] | tf.TensorInfo>();
+  private readonly dataNumbers = new Map<DataId, number>();
   private kernel: string | null = null;
 
   constructor(
@@ -126,6 +131,47 @@ export class Tracer implements ActiveTracer {
     const [value] = this.backend.readSync(result.dataId as DataId) as Float32Array;
     for (const info of [...Object.values(scalars), result]) this.backend.disposeData(info.dataId as DataId);
     return this.backend.makeUniform(shape, result.dtype as NumericDType, Number(value));
+  }
+
+  /**
+   * Names a call on constants. A function normalises the same weights once a forward pass; a trace of many passes does
+   * so once in all.
+   */
+  foldKey(kernel: string, inputs: KernelInputs, attrs: Attrs): string | undefined {
+    const infos = Object.entries(inputs).filter(([, info]) => isTensorInfo(info));
+    if (infos.length === 0 || infos.every(([, info]) => sizeOf(info.shape) < SMALL_FOLD)) return undefined;
+    const named = infos.map(
+      ([name, { dataId, shape, dtype }]) => `${name}:${this.numberOf(dataId as DataId)}:${dtype}[${shape}]`,
+    );
+    return `${kernel} ${named.join()} ${attrsKey(attrs)}`;
+  }
+
+  recallFolded(key: string): KernelResult | undefined {
+    const known = this.folded.get(key);
+    if (known === undefined) return undefined;
+    const infos = [known].flat() as tf.TensorInfo[];
+    for (const { dataId } of infos) this.backend.incRef(dataId as DataId);
+    return known as KernelResult;
+  }
+
+  rememberFolded(key: string, result: KernelResult): void {
+    const infos = [result].flat();
+    for (const { dataId } of infos) holdData(this.backend, dataId as DataId);
+    const copies = infos.map(({ dataId, shape, dtype }) => ({ dataId, shape, dtype }));
+    this.folded.set(key, Array.isArray(result) ? copies : copies[0]);
+  }
+
+  /** Lets go of what was remembered; to be called when the trace has ended. */
+  forgetFolded(): void {
+    for (const { dataId } of [...this.folded.values()].flat() as tf.TensorInfo[])
+      releaseData(this.backend, dataId as DataId);
+    this.folded.clear();
+  }
+
+  private numberOf(dataId: DataId): number {
+    const known = this.dataNumbers.get(dataId) ?? this.dataNumbers.size;
+    this.dataNumbers.set(dataId, known);
+    return known;
   }
 
   /** The value of a tensor in the graph: symbolic, a variable's input, or a constant. */
