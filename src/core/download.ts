@@ -11,22 +11,29 @@
  */
 import { existsSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FactError, messageOf, systemCodeOf } from './errors.js';
+import { connectionError, failure, Temporary } from './downloadErrors.js';
+import { FactError } from './errors.js';
 import { withFileLock } from './fileLock.js';
 import { sha256File } from './hash.js';
 import { type HttpAnswer, httpGet, shownUrl } from './httpGet.js';
 import { type Logger, silentLogger } from './log.js';
 import { PartFile } from './partFile.js';
 import type { ProxyEnvironment } from './proxy.js';
+import { LEAST_BYTES_PER_SECOND, RateWatch } from './rateWatch.js';
 
 export interface DownloadOptions {
   /** http or https. */
   readonly url: string;
   /** Path of the finished file; its folder is made. `TARGET.part*` and `TARGET.lock` beside it are this function's. */
   readonly target: string;
-  /** SHA-256, 64 hexadecimal digits; or its first digits, at least 8. One of the two is needed. */
+  /** SHA-256, 64 hexadecimal digits; or its first digits, at least 8. One of the two is needed, or `unchecked`. */
   readonly sha256?: string;
   readonly hashPrefix?: string;
+  /**
+   * No hash was published: the length must be right and a part is only continued where the server's validator says that
+   * it is the same file. A finished target counts as it is; the caller checks what it holds.
+   */
+  readonly unchecked?: boolean;
   /** Refuse anything longer, in bytes. Default 4 GiB. */
   readonly maxBytes?: number;
   /** Sent with each request; those that sign in are not passed on to another host. */
@@ -60,69 +67,13 @@ export interface Downloaded {
 
 const DEFAULT_MAX_BYTES = 4 * 2 ** 30;
 const DEFAULT_TIMEOUT_MS = 30_000;
-const LEAST_BYTES_PER_SECOND = 1024;
 const LONGEST_PAUSE_MS = 10_000;
 /** Answers that may be another one soon. */
 const TEMPORARY = [408, 425, 429, 500, 502, 503, 504];
-/** Errors of the system that mean: no network, or not this host. */
-const OFFLINE = [
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'ENETUNREACH',
-  'EHOSTUNREACH',
-  'ENETDOWN',
-  'ECONNREFUSED',
-  'ENONET',
-];
-
-/** A failure that may pass: the attempt is made again. */
-class Temporary extends Error {
-  constructor(
-    message: string,
-    readonly final: FactError,
-    readonly pauseMs: number | null = null,
-  ) {
-    super(message);
-  }
-}
-
-function failure(url: URL, what: string, remedy?: string, cause?: unknown): FactError {
-  return new FactError({
-    code: 'E_DOWNLOAD',
-    message: `${shownUrl(url)}: ${what}`,
-    remedy: remedy ?? 'Try again later: what was fetched so far is kept and is not fetched again.',
-    cause,
-  });
-}
-
-function offline(url: URL, error: unknown): FactError {
-  return new FactError({
-    code: 'E_OFFLINE',
-    message: `${url.host} cannot be reached: ${messageOf(error) || systemCodeOf(error)}`,
-    remedy: 'Check the network; behind a proxy set HTTPS_PROXY. What was fetched so far is kept.',
-    cause: error,
-  });
-}
-
-/** An error of the connection as one of ours. */
-function connectionError(url: URL, error: unknown): Error {
-  if (error instanceof FactError || error instanceof Temporary) return error;
-  const code = systemCodeOf(error) ?? '';
-  if (OFFLINE.includes(code)) return new Temporary(code, offline(url, error));
-  if (/CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|ERR_TLS/.test(code))
-    return failure(
-      url,
-      `its certificate is not trusted (${code})`,
-      'Where a proxy of your organisation signs connections, name its certificate in NODE_EXTRA_CA_CERTS.',
-      error,
-    );
-  return new Temporary(
-    messageOf(error),
-    failure(url, `the connection broke (${messageOf(error)})`, undefined, error),
-  );
-}
-
+/** The hash's first digits; empty where none was published. */
 function expectedPrefix(options: DownloadOptions): string {
+  if (options.unchecked === true && options.sha256 === undefined && options.hashPrefix === undefined)
+    return '';
   const text = (options.sha256 ?? options.hashPrefix ?? '').toLowerCase();
   if (!/^[0-9a-f]{8,64}$/.test(text) || (options.sha256 !== undefined && text.length !== 64))
     throw new TypeError(`download: "${text}" is no SHA-256, nor at least 8 digits of one`);
@@ -202,7 +153,7 @@ class Attempts {
   }
 
   private matches(): boolean {
-    return this.part.bytes > 0 && this.part.digest().startsWith(this.prefix);
+    return this.prefix !== '' && this.part.bytes > 0 && this.part.digest().startsWith(this.prefix);
   }
 
   private hashError(sha256: string): FactError {
@@ -246,9 +197,10 @@ class Attempts {
   /** One request; true when the body ended where the server said it would, false to ask again at once. */
   private async attempt(): Promise<boolean> {
     const { part } = this;
-    const offset = part.bytes;
     const facts = part.facts();
-    const isSame = facts !== null && facts.url === shownUrl(this.url);
+    const validator = facts !== null && facts.url === shownUrl(this.url) ? facts.validator : null;
+    if (this.prefix === '' && validator === null) await part.restart();
+    const offset = part.bytes;
     const headers: Record<string, string> = {
       accept: 'application/octet-stream, */*',
       'accept-encoding': 'identity',
@@ -257,9 +209,9 @@ class Attempts {
     };
     if (offset > 0) {
       headers.range = `bytes=${offset}-`;
-      if (isSame && facts.validator !== null) headers['if-range'] = facts.validator;
+      if (validator !== null) headers['if-range'] = validator;
     }
-    const watch = new Watch(this.timeoutMs, this.options.signal);
+    const watch = new RateWatch(this.timeoutMs, this.options.signal);
     try {
       const answer = await httpGet(this.url, {
         headers,
@@ -287,7 +239,7 @@ class Attempts {
     }
   }
 
-  private async read(answer: HttpAnswer, offset: number, watch: Watch): Promise<boolean> {
+  private async read(answer: HttpAnswer, offset: number, watch: RateWatch): Promise<boolean> {
     const { part } = this;
     const { status, headers, body } = answer;
     if (status === 416) {
@@ -333,6 +285,8 @@ class Attempts {
     }
     if (status === 200 && offset > 0) await part.restart();
     const total = range === null ? length : (range.total ?? (length === null ? null : offset + length));
+    if (total === null && this.prefix === '' && headers['transfer-encoding'] !== 'chunked')
+      throw failure(answer.url, 'the server does not say how long the file is, and no hash of it is known');
     if (total !== null && total > this.maxBytes) throw this.tooLong(answer.url, total);
     this.total = total;
     part.note({ url: shownUrl(this.url), validator: validatorOf(answer), total });
@@ -360,44 +314,6 @@ class Attempts {
       `${total === null ? 'more' : `${total} bytes came, more`} than the ${this.maxBytes} bytes that this file can have`,
       'Check the address or the mirror.',
     );
-  }
-}
-
-/** Ends a request that is too slow, or that the caller ends. */
-class Watch {
-  isLate = false;
-  private bytes = 0;
-  private readonly controller = new AbortController();
-  private readonly timer: NodeJS.Timeout;
-  private readonly onAbort = (): void => this.controller.abort();
-
-  constructor(
-    timeoutMs: number,
-    private readonly outer: AbortSignal | undefined,
-  ) {
-    const least = (LEAST_BYTES_PER_SECOND * timeoutMs) / 1000;
-    this.timer = setInterval(() => {
-      if (this.bytes < least) {
-        this.isLate = true;
-        this.controller.abort();
-      }
-      this.bytes = 0;
-    }, timeoutMs);
-    if (outer?.aborted === true) this.controller.abort();
-    outer?.addEventListener('abort', this.onAbort);
-  }
-
-  get signal(): AbortSignal {
-    return this.controller.signal;
-  }
-
-  count(bytes: number): void {
-    this.bytes += bytes;
-  }
-
-  stop(): void {
-    clearInterval(this.timer);
-    this.outer?.removeEventListener('abort', this.onAbort);
   }
 }
 

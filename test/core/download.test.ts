@@ -271,6 +271,40 @@ describe('a server that lies', () => {
   });
 });
 
+describe('a file without a published hash', () => {
+  const unchecked = { unchecked: true, hashPrefix: undefined } as Partial<DownloadOptions>;
+
+  it('is only continued where the server says that it is the same file', async () => {
+    const old = Uint8Array.from(CONTENT, (v) => v ^ 1);
+    const result = await fetchIt((request, response, index) => {
+      const etag = index < 2 ? '"old"' : '"new"';
+      serve(index < 2 ? old : CONTENT, request, response, {
+        etag,
+        ...(index < 2 ? { cutAfter: 100_000 } : {}),
+      });
+    }, unchecked);
+    expect(result.sha256).toBe(HASH);
+    rmSync(target());
+    server.seen.length = 0;
+    const plain = await fetchIt(
+      (request, response, index) => serve(CONTENT, request, response, index === 0 ? { cutAfter: 1000 } : {}),
+      unchecked,
+    );
+    expect(plain.sha256).toBe(HASH);
+    expect(server.seen[1].range).toBeUndefined();
+  });
+
+  it('counts as it is once it is there, and must have a length', async () => {
+    writeFileSync(target(), 'as it is');
+    expect((await fetchIt(() => {}, unchecked)).fetched).toBe(false);
+    rmSync(target());
+    const error = await failing((_request, response) => {
+      response.socket?.end('HTTP/1.1 200 OK\r\n\r\nsome bytes');
+    }, unchecked);
+    expect(error.message).toContain('how long');
+  });
+});
+
 describe('redirects', () => {
   it('are followed, without what signs in to another host, and a query is never shown', async () => {
     const other = await BadServer.start();
