@@ -5,8 +5,10 @@ import { countOf, type DType, type NamedTensor } from './dtypes.js';
 /** Element types that weights can be stored in. */
 export type FloatDType = 'float32' | 'float16' | 'bfloat16';
 
-/** The bytes in a buffer of their own, so that any typed array can be laid over it. */
+/** The bytes in a buffer of their own, so that any typed array can be laid over it; copied only where they are a view. */
 function aligned(bytes: Uint8Array): ArrayBuffer {
+  const { buffer } = bytes;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === bytes.byteLength) return buffer;
   return new Uint8Array(bytes).buffer;
 }
 

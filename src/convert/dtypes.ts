@@ -107,6 +107,37 @@ export interface NamedTensor {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
-  /** A view of the file's content where that is contiguous: do not write to it. */
+  /**
+   * Do not write to it. Of a tensor in a file these are read (and checked) at each access: take them once, one tensor
+   * after the other, and a file of any size passes through little memory.
+   */
   readonly bytes: Uint8Array;
+  /** The same object for tensors that are known to be the same bytes (tied weights). */
+  readonly tie?: object;
+}
+
+/** A tensor whose bytes are fetched when they are asked for. */
+export function lazyTensor(
+  name: string,
+  dtype: DType,
+  shape: readonly number[],
+  load: () => Uint8Array,
+  tie?: object,
+): NamedTensor {
+  // The tie is no part of the value: two reads of one file are equal.
+  return Object.defineProperties(
+    { name, dtype, shape },
+    { bytes: { get: load, enumerable: true }, tie: { value: tie } },
+  ) as NamedTensor;
+}
+
+/** The same tensor under another name; its bytes are not fetched. */
+export function renamed(tensor: NamedTensor, name: string): NamedTensor {
+  if (tensor.name === name) return tensor;
+  return lazyTensor(name, tensor.dtype, tensor.shape, () => tensor.bytes, tensor.tie ?? tensor);
+}
+
+/** Length of a tensor's bytes, by its shape. */
+export function byteLengthOf(tensor: Pick<NamedTensor, 'dtype' | 'shape'>): number {
+  return (countOf(tensor.shape) * dtypeFacts(tensor.dtype).bits) / 8;
 }

@@ -3,8 +3,8 @@
  * takes more than a few hundred megabytes beyond its own size, or more than seconds.
  */
 
-/** Largest file read: the largest buffer that Node fills in one call. */
-export const MAX_FILE_BYTES = 2 ** 31 - 1;
+/** Largest piece of a file that is in memory at once: one tensor, or one deflated member. Files may be larger. */
+export const MAX_MEMBER_BYTES = 2 ** 32;
 /** Largest pickled object (names and structure, not tensor data). */
 export const MAX_PICKLE_BYTES = 64 * 2 ** 20;
 /** Values that one pickle may build: a checkpoint of 10,000 tensors with optimiser state needs about 400,000. */
@@ -29,6 +29,8 @@ export const MAX_NAMES_TEXT = 32 * 2 ** 20;
 export const MAX_AXES = 64;
 /** Members of a zip archive. */
 export const MAX_ZIP_MEMBERS = 500_000;
+/** Bytes of the directory of a zip archive. */
+export const MAX_ZIP_DIRECTORY = 128 * 2 ** 20;
 /** Inflated bytes allowed without regard to the ratio, for all members together. */
 export const FREE_INFLATED_BYTES = 32 * 2 ** 20;
 /** Inflated bytes beyond that: at most this many times the file's size (weights deflate to about 0.9 of their size). */
@@ -36,6 +38,10 @@ export const MAX_INFLATION = 20;
 /** Bytes of contiguous copies of strided views: this, plus COPY_FACTOR times the bytes of the storages. */
 export const FREE_COPY_BYTES = 64 * 2 ** 20;
 export const COPY_FACTOR = 4;
+/** Bytes of all named tensors together, views and names for the same numbers counted each: this, */
+export const FREE_TENSOR_BYTES = 256 * 2 ** 20;
+/** plus this many times the bytes of the storages. */
+export const TENSOR_FACTOR = 64;
 /** Length of a safetensors header (the format's own limit). */
 export const MAX_HEADER_BYTES = 100_000_000;
 /** Depth of nested JSON in that header (a valid one has depth 3). */

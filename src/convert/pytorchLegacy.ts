@@ -1,3 +1,5 @@
+import { FactError } from '../core/errors.js';
+import type { ByteSource } from './byteSource.js';
 import { type CheckpointErrors, quoted } from './checkpointError.js';
 import { dtypeFacts } from './dtypes.js';
 import { MAX_PICKLE_BYTES } from './limits.js';
@@ -5,7 +7,7 @@ import { PickleMachine } from './pickleMachine.js';
 import { kindOf, type PickleValue, type PyStorage, type PyTensor } from './pickleValues.js';
 import { readStorageId, StorageTable } from './pytorchStorage.js';
 import type { PyTorchFile } from './pytorchZip.js';
-import { ContiguousCopies } from './tensorView.js';
+import { contiguousBytes } from './tensorView.js';
 
 /** `torch.serialization.MAGIC_NUMBER` and `PROTOCOL_VERSION`. */
 const MAGIC = 0x1950a86a20f9469cfc6cn;
@@ -19,24 +21,46 @@ export function looksLikeLegacy(bytes: Uint8Array): boolean {
   return bytes[0] === 0x80 && bytes[1] >= 2 && bytes[1] <= 5 && bytes[at] === 0x8a && bytes[at + 1] === 10;
 }
 
+/** The pickles stand at the beginning: this much is looked at first, then more. */
+const FIRST_LOOK = 2 ** 20;
+
 /**
  * Reads the form before PyTorch 1.6: five pickles (magic number, protocol, facts about the system, the object, the
  * keys of its storages), then each storage as its number of elements (int64) and its little-endian bytes.
  */
-export function readPyTorchLegacy(bytes: Uint8Array, errors: CheckpointErrors): PyTorchFile {
+export function readPyTorchLegacy(source: ByteSource, errors: CheckpointErrors): PyTorchFile {
+  for (
+    let length = Math.min(source.size, FIRST_LOOK);
+    ;
+    length = Math.min(source.size, length * 16, MAX_PICKLE_BYTES)
+  ) {
+    try {
+      return readFrom(source, source.read(0, length), errors);
+    } catch (error) {
+      const isCut = error instanceof FactError && error.code === 'E_CKPT_TRUNCATED';
+      if (!isCut || length === source.size) throw error;
+      if (length === MAX_PICKLE_BYTES)
+        throw errors.fault(
+          'too_large',
+          'legacy stream',
+          `its pickles are longer than ${MAX_PICKLE_BYTES} bytes`,
+        );
+    }
+  }
+}
+
+/** Reads the pickles from `head`, the beginning of the file. */
+function readFrom(source: ByteSource, head: Uint8Array, errors: CheckpointErrors): PyTorchFile {
   const storages = new StorageTable(errors);
-  const machine = new PickleMachine(
-    bytes.length > MAX_PICKLE_BYTES * 32 ? bytes.subarray(0, MAX_PICKLE_BYTES * 32) : bytes,
-    {
-      errors,
-      stream: 'legacy stream',
-      persistent: (value, where) => {
-        const id = readStorageId(errors, where, value);
-        const storage = storages.get(id, where, () => {});
-        return id.view === null ? storage : storageView(errors, where, storage, id.view);
-      },
+  const machine = new PickleMachine(head, {
+    errors,
+    stream: 'legacy stream',
+    persistent: (value, where) => {
+      const id = readStorageId(errors, where, value);
+      const storage = storages.get(id, where, () => {});
+      return id.view === null ? storage : storageView(errors, where, storage, id.view);
     },
-  );
+  });
   const magic = machine.run(0);
   if (magic.value !== MAGIC)
     throw errors.fault(
@@ -56,22 +80,22 @@ export function readPyTorchLegacy(bytes: Uint8Array, errors: CheckpointErrors): 
     throw errors.fault('unsupported', `byte ${protocol.end}`, 'an older checkpoint of a big-endian machine');
   const object = machine.run(system.end);
   const keys = machine.run(object.end);
-  const contents = readStorages(bytes, errors, storages, keys.value, keys.end);
+  const starts = findStorages(source, errors, storages, keys.value, keys.end);
 
-  let total = 0;
-  for (const storage of storages.all()) total += storage.byteLength;
-  const copies = new ContiguousCopies(errors, total);
+  let storageBytes = 0;
+  for (const storage of storages.all()) storageBytes += storage.byteLength;
   return {
     root: object.value,
+    storageBytes,
     bytesOf: (tensor: PyTensor) => {
-      const content = contents.get(tensor.storage.key);
-      if (content === undefined)
+      const start = starts.get(tensor.storage.key);
+      if (start === undefined)
         throw errors.fault(
           'corrupt',
           `byte ${keys.end}`,
           `storage ${quoted(tensor.storage.key)} is not in the file`,
         );
-      return copies.bytesOf(tensor, content);
+      return contiguousBytes(tensor, (from, length) => source.read(start + from, length));
     },
   };
 }
@@ -102,35 +126,36 @@ function storageView(
   return { ...storage, byteOffset, byteLength };
 }
 
-function readStorages(
-  bytes: Uint8Array,
+/** Where the bytes of each storage begin in the file, by its key. */
+function findStorages(
+  source: ByteSource,
   errors: CheckpointErrors,
   storages: StorageTable,
   keys: PickleValue,
   start: number,
-): Map<string, Uint8Array> {
+): Map<string, number> {
   if (keys === null || typeof keys !== 'object' || keys.kind !== 'list')
     throw errors.fault('corrupt', `byte ${start}`, `a ${kindOf(keys)} in place of the list of storages`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const byKey = new Map([...storages.all()].map((storage) => [storage.key, storage]));
-  const contents = new Map<string, Uint8Array>();
+  const starts = new Map<string, number>();
   let at = start;
   for (const key of keys.items) {
     const storage = typeof key === 'string' ? byKey.get(key) : undefined;
-    if (storage === undefined || contents.has(storage.key))
+    if (storage === undefined || starts.has(storage.key))
       throw errors.fault(
         'corrupt',
         `byte ${start}`,
         'the list of storages names one twice, or one that no tensor uses',
       );
-    if (at + LENGTH_FIELD > bytes.length)
+    if (at + LENGTH_FIELD > source.size)
       throw errors.fault(
         'truncated',
         `byte ${at}`,
         `the length of storage ${quoted(storage.key)} is missing`,
       );
     const size = storage.dtype === null ? 1 : dtypeFacts(storage.dtype).bits / 8;
-    const claimed = view.getBigInt64(at, true);
+    const field = source.read(at, LENGTH_FIELD);
+    const claimed = new DataView(field.buffer, field.byteOffset, LENGTH_FIELD).getBigInt64(0, true);
     if (claimed !== BigInt(storage.byteLength / size))
       throw errors.fault(
         'corrupt',
@@ -138,16 +163,16 @@ function readStorages(
         `storage ${quoted(storage.key)} has ${claimed} elements here and ${storage.byteLength / size} in the object`,
       );
     at += LENGTH_FIELD;
-    if (at + storage.byteLength > bytes.length)
+    if (at + storage.byteLength > source.size)
       throw errors.fault(
         'truncated',
         `byte ${at}`,
-        `storage ${quoted(storage.key)} needs ${storage.byteLength} bytes, ${bytes.length - at} are left`,
+        `storage ${quoted(storage.key)} needs ${storage.byteLength} bytes, ${source.size - at} are left`,
       );
-    contents.set(storage.key, bytes.subarray(at, at + storage.byteLength));
+    starts.set(storage.key, at);
     at += storage.byteLength;
   }
-  if (at !== bytes.length)
-    throw errors.fault('corrupt', `byte ${at}`, `${bytes.length - at} bytes behind the last storage`);
-  return contents;
+  if (at !== source.size)
+    throw errors.fault('corrupt', `byte ${at}`, `${source.size - at} bytes behind the last storage`);
+  return starts;
 }

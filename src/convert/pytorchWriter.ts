@@ -1,7 +1,6 @@
 import { writeFileAtomic } from '../core/atomicFile.js';
-import { FactError, messageOf } from '../core/errors.js';
 import { CheckpointErrors, quoted } from './checkpointError.js';
-import { countOf, dtypeFacts, type NamedTensor } from './dtypes.js';
+import { byteLengthOf, countOf, dtypeFacts, type NamedTensor } from './dtypes.js';
 import { encodeZip, type ZipEntry } from './zipWriter.js';
 
 /** The few pickle opcodes that a state dict needs (protocol 2). */
@@ -74,20 +73,24 @@ function contiguousStrides(shape: readonly number[]): number[] {
 }
 
 /**
- * A PyTorch checkpoint (zip form) as pieces: an OrderedDict of plain tensors, which
+ * A PyTorch checkpoint (zip form) as pieces, each tensor's bytes fetched when its turn comes: an OrderedDict of plain tensors, which
  * `torch.load(path, weights_only=True)` reads, below the key `under` where one is given (as in Lightning files).
- * Tensors that share their bytes object share their storage.
+ * Tensors with the same `tie` share their storage.
  * Throws E_CKPT_UNSUPPORTED for an element type that PyTorch lacks and for names that are there twice.
  */
-export function encodePyTorch(tensors: readonly NamedTensor[], under: string | null = null): Uint8Array[] {
+export function encodePyTorch(
+  tensors: readonly NamedTensor[],
+  under: string | null = null,
+): Iterable<Uint8Array> {
   const errors = new CheckpointErrors('PyTorch checkpoint');
   const pickle = new PickleWriter().raw(0x80, 2);
   if (under !== null) pickle.symbol('}').text(under);
   pickle.global('collections', 'OrderedDict').symbol(`${EMPTY_DICT_CALL}(`);
   const records: ZipEntry[] = [];
-  const keys = new Map<Uint8Array, Map<string, string>>();
+  const keys = new Map<object, Map<string, string>>();
   const names = new Set<string>();
-  for (const { name, dtype, shape, bytes } of tensors) {
+  for (const tensor of tensors) {
+    const { name, dtype, shape } = tensor;
     const facts = dtypeFacts(dtype);
     if (!facts.torch)
       throw errors.fault(
@@ -104,13 +107,19 @@ export function encodePyTorch(tensors: readonly NamedTensor[], under: string | n
         'Rename the tensor.',
       );
     names.add(name);
-    const byType = keys.get(bytes) ?? new Map<string, string>();
-    keys.set(bytes, byType);
+    const tie = tensor.tie ?? tensor;
+    const byType = keys.get(tie) ?? new Map<string, string>();
+    keys.set(tie, byType);
     let key = byType.get(dtype);
     if (key === undefined) {
       key = String(records.length);
       byType.set(dtype, key);
-      records.push({ name: `archive/data/${key}`, bytes });
+      records.push({
+        name: `archive/data/${key}`,
+        get bytes() {
+          return tensor.bytes;
+        },
+      });
     }
     const isTyped = facts.storage !== null;
     pickle
@@ -123,7 +132,7 @@ export function encodePyTorch(tensors: readonly NamedTensor[], under: string | n
     pickle
       .text(key)
       .text('cpu')
-      .integer(isTyped ? countOf(shape) : bytes.length)
+      .integer(isTyped ? countOf(shape) : byteLengthOf(tensor))
       .symbol('tQ')
       .integer(0);
     pickle.tuple(shape).tuple(contiguousStrides(shape));
@@ -138,19 +147,10 @@ export function encodePyTorch(tensors: readonly NamedTensor[], under: string | n
     ...records,
     { name: 'archive/version', bytes: Buffer.from('3\n') },
   ];
-  try {
-    return encodeZip(members);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new FactError({
-      code: 'E_CKPT_TOO_LARGE',
-      message: `the PyTorch checkpoint would be ${messageOf(error)}`,
-      remedy: 'Write safetensors, or use --dtype float16.',
-    });
-  }
+  return encodeZip(members);
 }
 
-/** Writes a PyTorch checkpoint atomically. Throws E_WRITE, E_CKPT_UNSUPPORTED, E_CKPT_TOO_LARGE. */
+/** Writes a PyTorch checkpoint atomically. Throws E_WRITE, E_CKPT_UNSUPPORTED. */
 export function writePyTorch(
   path: string,
   tensors: readonly NamedTensor[],

@@ -1,15 +1,18 @@
+import type { ByteSource } from './byteSource.js';
 import { type CheckpointErrors, quoted } from './checkpointError.js';
 import { MAX_PICKLE_BYTES } from './limits.js';
 import { PickleMachine } from './pickleMachine.js';
 import type { PickleValue, PyTensor } from './pickleValues.js';
 import { readStorageId, StorageTable } from './pytorchStorage.js';
-import { ContiguousCopies, swapped, swapWidth } from './tensorView.js';
+import { contiguousBytes, swapped, swapWidth } from './tensorView.js';
 import { ZipArchive, type ZipMember } from './zipReader.js';
 
 /** An object saved by PyTorch, with the contiguous little-endian bytes of its tensors on demand. */
 export interface PyTorchFile {
   readonly root: PickleValue;
-  /** Bytes of a tensor of `root`. Throws a typed error where a storage is damaged or the copies grow too large. */
+  /** Bytes of all storages together. */
+  readonly storageBytes: number;
+  /** Bytes of a tensor of `root`, read from the file. Throws a typed error where a storage is damaged. */
   readonly bytesOf: (tensor: PyTensor) => Uint8Array;
 }
 
@@ -17,8 +20,8 @@ export interface PyTorchFile {
  * Reads the zip form (PyTorch >= 1.6): `ROOT/data.pkl` describes the object, `ROOT/data/KEY` holds the storages,
  * `ROOT/byteorder` their byte order. Other members are ignored.
  */
-export function readPyTorchZip(bytes: Uint8Array, errors: CheckpointErrors): PyTorchFile {
-  const archive = new ZipArchive(bytes, errors);
+export function readPyTorchZip(source: ByteSource, errors: CheckpointErrors): PyTorchFile {
+  const archive = new ZipArchive(source, errors);
   const roots = [...archive.members.keys()].filter((name) => /^[^/]+\/data\.pkl$/.test(name));
   if (roots.length > 1)
     throw errors.fault(
@@ -78,24 +81,19 @@ export function readPyTorchZip(bytes: Uint8Array, errors: CheckpointErrors): PyT
       `${content.length - end} bytes behind the end of the pickle`,
     );
 
-  let total = 0;
-  for (const storage of storages.all()) total += storage.byteLength;
-  const copies = new ContiguousCopies(errors, total);
-  const cache = new Map<string, Uint8Array>();
+  let storageBytes = 0;
+  for (const storage of storages.all()) storageBytes += storage.byteLength;
   const bytesOf = (tensor: PyTensor): Uint8Array => {
-    const { key } = tensor.storage;
-    let data = cache.get(key);
-    if (data === undefined) {
-      const record = recordOf(key);
-      if (record === undefined)
-        throw errors.fault('corrupt', quoted(key), 'the storage has no member in the archive');
-      data = archive.read(record);
-      if (isBigEndian) data = swapped(data, swapWidth(tensor.storage, tensor.dtype));
-      cache.set(key, data);
-    }
-    return copies.bytesOf(tensor, data);
+    const record = recordOf(tensor.storage.key);
+    if (record === undefined)
+      throw errors.fault('corrupt', quoted(tensor.storage.key), 'the storage has no member in the archive');
+    const width = isBigEndian ? swapWidth(tensor.storage, tensor.dtype) : 1;
+    return contiguousBytes(tensor, (from, length) => {
+      const part = archive.readPart(record, from, length);
+      return width > 1 ? swapped(part, width) : part;
+    });
   };
-  return { root: value, bytesOf };
+  return { root: value, storageBytes, bytesOf };
 }
 
 function member(archive: ZipArchive, name: string): ZipMember | undefined {

@@ -1,20 +1,19 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { FactError, messageOf, systemCodeOf } from '../core/errors.js';
+import { type ByteSource, FileSource, MemorySource } from './byteSource.js';
 import { CheckpointErrors } from './checkpointError.js';
-import type { NamedTensor } from './dtypes.js';
+import { lazyTensor, type NamedTensor } from './dtypes.js';
 import { flattenTree } from './flattenTree.js';
-import { MAX_FILE_BYTES } from './limits.js';
-import type { PickleValue } from './pickleValues.js';
+import type { PickleValue, PyTensor } from './pickleValues.js';
 import { looksLikeLegacy, readPyTorchLegacy } from './pytorchLegacy.js';
 import { type PyTorchFile, readPyTorchZip } from './pytorchZip.js';
 import { looksLikeSafetensors, readSafetensors } from './safetensors.js';
+import { checkAmounts } from './tensorView.js';
 
 export type CheckpointFormat = 'pytorch-zip' | 'pytorch-legacy' | 'safetensors';
 
 /** Everything that a checkpoint file holds. */
 export interface Checkpoint {
   readonly format: CheckpointFormat;
-  /** Tensors in the file's order; names joined by dots. */
+  /** Tensors in the file's order; names joined by dots. Of a file: their bytes are read at each access. */
   readonly tensors: readonly NamedTensor[];
   /** PyTorch: the saved object; tensors in it have no bytes. Null for safetensors. */
   readonly tree: PickleValue;
@@ -25,52 +24,9 @@ export interface Checkpoint {
   readonly fileBytes: number;
 }
 
-/** Reads a whole file that the caller named. Throws FactError E_NOT_FOUND, E_READ, E_CKPT_TOO_LARGE. */
-export function readFileChecked(path: string): Uint8Array {
-  try {
-    const handle = openSync(path, 'r');
-    try {
-      const status = fstatSync(handle);
-      if (!status.isFile())
-        throw new FactError({
-          code: 'E_READ',
-          message: `${path} is ${status.isDirectory() ? 'a folder' : 'no regular file'}, expected a checkpoint file`,
-          remedy: 'Name a .pth, .pt, .ckpt or .safetensors file.',
-        });
-      if (status.size > MAX_FILE_BYTES)
-        throw new CheckpointErrors(path).fault(
-          'too_large',
-          '',
-          `${status.size} bytes, at most ${MAX_FILE_BYTES} can be read`,
-          'Save the state dict alone, without optimiser state, or in half precision.',
-        );
-      const bytes = new Uint8Array(status.size);
-      let filled = 0;
-      while (filled < bytes.length) {
-        const count = readSync(handle, bytes, filled, bytes.length - filled, filled);
-        if (count === 0)
-          throw new CheckpointErrors(path).fault('truncated', `byte ${filled}`, 'the file became shorter');
-        filled += count;
-      }
-      return bytes;
-    } finally {
-      closeSync(handle);
-    }
-  } catch (error) {
-    if (error instanceof FactError) throw error;
-    const isMissing = systemCodeOf(error) === 'ENOENT' || systemCodeOf(error) === 'ENOTDIR';
-    throw new FactError({
-      code: isMissing ? 'E_NOT_FOUND' : 'E_READ',
-      message: isMissing ? `there is no file ${path}` : `cannot read ${path}: ${messageOf(error)}`,
-      remedy: isMissing ? 'Check the path.' : 'Check the permissions of the file.',
-      cause: error,
-    });
-  }
-}
-
 /** Beginnings of files that are often saved under a checkpoint's name by mistake. */
-function wrongKind(bytes: Uint8Array): string | undefined {
-  const head = Buffer.from(bytes.subarray(0, 512)).toString('latin1');
+function wrongKind(start: Uint8Array): string | undefined {
+  const head = Buffer.from(start).toString('latin1');
   if (/^\s*(<!doctype|<html|<\?xml|<head|<body)/i.test(head))
     return 'an HTML or XML page, perhaps the error page of a server';
   if (head.startsWith('version https://git-lfs'))
@@ -84,20 +40,31 @@ function wrongKind(bytes: Uint8Array): string | undefined {
   return undefined;
 }
 
-/** Reads a checkpoint from bytes; `name` is the file's name for errors. The content decides the format, never the name. */
+/** Bytes that tell the kinds of files apart. */
+const HEAD_BYTES = 512;
+
+/** Reads a checkpoint from bytes in memory; `name` is the file's name for errors. The content decides the format, never the name. */
 export function parseCheckpoint(bytes: Uint8Array, name: string): Checkpoint {
+  return parseSource(new MemorySource(bytes), name);
+}
+
+function parseSource(source: ByteSource, name: string): Checkpoint {
   const errors = new CheckpointErrors(name);
-  if (bytes.length === 0) throw errors.fault('truncated', '', 'the file is empty');
-  if (bytes[0] === 0x50 && bytes[1] === 0x4b)
-    return fromPyTorch('pytorch-zip', readPyTorchZip(bytes, errors), bytes.length, errors);
-  if (looksLikeLegacy(bytes))
-    return fromPyTorch('pytorch-legacy', readPyTorchLegacy(bytes, errors), bytes.length, errors);
-  const kind = wrongKind(bytes);
-  if (looksLikeSafetensors(bytes) || (kind === undefined && name.toLowerCase().endsWith('.safetensors'))) {
-    const { tensors, metadata } = readSafetensors(bytes, name);
-    return { format: 'safetensors', tensors, tree: null, metadata, skipped: [], fileBytes: bytes.length };
+  if (source.size === 0) throw errors.fault('truncated', '', 'the file is empty');
+  const head = source.read(0, Math.min(HEAD_BYTES, source.size));
+  if (head[0] === 0x50 && head[1] === 0x4b)
+    return fromPyTorch('pytorch-zip', readPyTorchZip(source, errors), source.size, errors);
+  if (looksLikeLegacy(head))
+    return fromPyTorch('pytorch-legacy', readPyTorchLegacy(source, errors), source.size, errors);
+  const kind = wrongKind(head);
+  if (
+    looksLikeSafetensors(head, source.size) ||
+    (kind === undefined && name.toLowerCase().endsWith('.safetensors'))
+  ) {
+    const { tensors, metadata } = readSafetensors(source, name);
+    return { format: 'safetensors', tensors, tree: null, metadata, skipped: [], fileBytes: source.size };
   }
-  if (bytes[0] === 0x80 && bytes.length < 32 && kind !== undefined)
+  if (head[0] === 0x80 && source.size < 32 && kind !== undefined)
     throw errors.fault('truncated', '', 'the file ends within its first bytes');
   throw errors.fault(
     'unsupported',
@@ -114,19 +81,31 @@ function fromPyTorch(
   errors: CheckpointErrors,
 ): Checkpoint {
   const tensors: NamedTensor[] = [];
+  const views: PyTensor[] = [];
   const skipped: { name: string; className: string }[] = [];
+  const ties = new Map<string, object>();
   for (const { name, value } of flattenTree(file.root, errors)) {
-    if (value.kind === 'opaque') skipped.push({ name, className: value.className });
-    else tensors.push({ name, dtype: value.dtype, shape: value.shape, bytes: file.bytesOf(value) });
+    if (value.kind === 'opaque') {
+      skipped.push({ name, className: value.className });
+      continue;
+    }
+    const { storage, dtype, shape, stride, offset } = value;
+    const key = JSON.stringify([storage.key, storage.byteOffset, dtype, offset, shape, stride]);
+    const tie = ties.get(key) ?? {};
+    ties.set(key, tie);
+    views.push(value);
+    tensors.push(lazyTensor(name, dtype, shape, () => file.bytesOf(value), tie));
   }
+  checkAmounts(errors, views, file.storageBytes);
   return { format, tensors, tree: file.root, metadata: new Map(), skipped, fileBytes };
 }
 
 /**
- * Reads a PyTorch (.pth, .pt, .ckpt; zip or legacy form) or safetensors checkpoint. Nothing in it is executed and no
- * other file is opened. Throws FactError E_CKPT_UNSAFE, _TRUNCATED, _CORRUPT, _UNSUPPORTED, _TOO_LARGE, E_NOT_FOUND,
- * E_READ.
+ * Reads the headers of a PyTorch (.pth, .pt, .ckpt; zip or legacy form) or safetensors checkpoint of any size; tensors
+ * are read from the file, and checked, when their bytes are asked for. Nothing in it is executed and no other file is
+ * opened. Throws FactError E_CKPT_UNSAFE, _TRUNCATED, _CORRUPT, _UNSUPPORTED, _TOO_LARGE, E_NOT_FOUND, E_READ.
  */
 export async function readCheckpoint(path: string): Promise<Checkpoint> {
-  return parseCheckpoint(readFileChecked(path), path);
+  const source = new FileSource(path, 'a .pth, .pt, .ckpt or .safetensors file');
+  return source.whileOpen(() => parseSource(source, path));
 }

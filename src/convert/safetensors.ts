@@ -1,6 +1,15 @@
 import { writeFileAtomic } from '../core/atomicFile.js';
+import { type ByteSource, MemorySource } from './byteSource.js';
 import { CheckpointErrors, quoted } from './checkpointError.js';
-import { countOf, DTYPES, type DType, dtypeFacts, type NamedTensor } from './dtypes.js';
+import {
+  byteLengthOf,
+  countOf,
+  DTYPES,
+  type DType,
+  dtypeFacts,
+  lazyTensor,
+  type NamedTensor,
+} from './dtypes.js';
 import { MAX_AXES, MAX_HEADER_BYTES, MAX_JSON_DEPTH, MAX_JSON_VALUES, MAX_TENSORS } from './limits.js';
 import { type Json, JsonFault, parseStrictJson } from './strictJson.js';
 
@@ -14,29 +23,31 @@ const METADATA = '__metadata__';
 const byCode = new Map<string, DType>();
 for (const facts of DTYPES) if (facts.safetensors !== null) byCode.set(facts.safetensors, facts.name);
 
-/** True where the bytes could only be meant as safetensors: a header that begins with a brace and lies within the file. */
-export function looksLikeSafetensors(bytes: Uint8Array): boolean {
-  if (bytes.length < LENGTH_FIELD + 2 || bytes[LENGTH_FIELD] !== 0x7b) return false;
-  const length = new DataView(bytes.buffer, bytes.byteOffset, LENGTH_FIELD).getBigUint64(0, true);
-  return length <= BigInt(bytes.length - LENGTH_FIELD);
+/** True where the first bytes of a file could only be meant as safetensors: a header that begins with a brace and lies within it. */
+export function looksLikeSafetensors(head: Uint8Array, fileBytes: number): boolean {
+  if (head.length < LENGTH_FIELD + 2 || head[LENGTH_FIELD] !== 0x7b) return false;
+  const length = new DataView(head.buffer, head.byteOffset, LENGTH_FIELD).getBigUint64(0, true);
+  return length <= BigInt(fileBytes - LENGTH_FIELD);
 }
 
 /**
- * Reads a safetensors file; tensors in the order of its header, their bytes views of `bytes`.
+ * Reads the header of a safetensors file; tensors in its order, their bytes on demand (of bytes in memory: views).
  * @param name the file's name, for errors. Throws E_CKPT_TRUNCATED, _CORRUPT, _UNSUPPORTED, _TOO_LARGE.
  */
 export function readSafetensors(
-  bytes: Uint8Array,
+  content: ByteSource | Uint8Array,
   name: string,
 ): { tensors: NamedTensor[]; metadata: Map<string, string> } {
   const errors = new CheckpointErrors(name);
-  if (bytes.length < LENGTH_FIELD)
+  const source = content instanceof Uint8Array ? new MemorySource(content) : content;
+  if (source.size < LENGTH_FIELD)
     throw errors.fault(
       'truncated',
       '',
-      `${bytes.length} bytes; a safetensors file has at least ${LENGTH_FIELD}`,
+      `${source.size} bytes; a safetensors file has at least ${LENGTH_FIELD}`,
     );
-  const wide = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getBigUint64(0, true);
+  const field = source.read(0, LENGTH_FIELD);
+  const wide = new DataView(field.buffer, field.byteOffset, LENGTH_FIELD).getBigUint64(0, true);
   if (wide > BigInt(MAX_HEADER_BYTES))
     throw errors.fault(
       'too_large',
@@ -45,31 +56,31 @@ export function readSafetensors(
     );
   const length = Number(wide);
   const start = LENGTH_FIELD + length;
-  if (start > bytes.length)
+  if (start > source.size)
     throw errors.fault(
       'truncated',
       'byte 0',
-      `a header of ${length} bytes, ${bytes.length - LENGTH_FIELD} are left`,
+      `a header of ${length} bytes, ${source.size - LENGTH_FIELD} are left`,
     );
-  const header = parseHeader(bytes.subarray(LENGTH_FIELD, start), errors);
+  const header = parseHeader(source.read(LENGTH_FIELD, length), errors);
   const metadata = readMetadata(header.get(METADATA), errors);
   if (header.size > MAX_TENSORS)
     throw errors.fault('too_large', 'header', `more than ${MAX_TENSORS} tensors`);
 
-  const data = bytes.subarray(start);
+  const dataBytes = source.size - start;
   const spans: { begin: number; end: number; name: string }[] = [];
   const tensors: NamedTensor[] = [];
   for (const [tensorName, entry] of header) {
     if (tensorName === METADATA) continue;
     const { dtype, shape, begin, end } = readEntry(tensorName, entry, errors);
-    if (end > data.length)
+    if (end > dataBytes)
       throw errors.fault(
         'truncated',
         `tensor ${quoted(tensorName)}`,
-        `its data end at byte ${end} of the data, ${data.length} are there`,
+        `its data end at byte ${end} of the data, ${dataBytes} are there`,
       );
     spans.push({ begin, end, name: tensorName });
-    tensors.push({ name: tensorName, dtype, shape, bytes: data.subarray(begin, end) });
+    tensors.push(lazyTensor(tensorName, dtype, shape, () => source.read(start + begin, end - begin)));
   }
   spans.sort((a, b) => a.begin - b.begin || a.end - b.end);
   let at = 0;
@@ -84,8 +95,8 @@ export function readSafetensors(
       );
     at = span.end;
   }
-  if (at !== data.length)
-    throw errors.fault('corrupt', `byte ${start + at}`, `${data.length - at} bytes behind the last tensor`);
+  if (at !== dataBytes)
+    throw errors.fault('corrupt', `byte ${start + at}`, `${dataBytes - at} bytes behind the last tensor`);
   return { tensors, metadata };
 }
 
@@ -165,14 +176,14 @@ function wholeNumbers(value: Json | undefined, what: string, fail: (what: string
 }
 
 /**
- * A safetensors file as pieces to be written one after the other. Names keep their order in the header; in the data
+ * A safetensors file as pieces to be written one after the other; each tensor's bytes are fetched when its turn comes. Names keep their order in the header; in the data
  * wide elements come first, so that each tensor is aligned.
  * Throws E_CKPT_UNSUPPORTED for an element type that the format lacks.
  */
 export function encodeSafetensors(
   tensors: readonly NamedTensor[],
   metadata: ReadonlyMap<string, string> = new Map(),
-): Uint8Array[] {
+): Iterable<Uint8Array> {
   const errors = new CheckpointErrors('safetensors');
   const order = tensors
     .map((tensor, index) => ({ tensor, index, bits: dtypeFacts(tensor.dtype).bits }))
@@ -180,8 +191,9 @@ export function encodeSafetensors(
   const offsets = new Array<readonly [number, number]>(tensors.length);
   let at = 0;
   for (const { tensor, index } of order) {
-    offsets[index] = [at, at + tensor.bytes.length];
-    at += tensor.bytes.length;
+    const end = at + byteLengthOf(tensor);
+    offsets[index] = [at, end];
+    at = end;
   }
   const names = new Set<string>();
   const entries: string[] = [];
@@ -216,7 +228,17 @@ export function encodeSafetensors(
   json.copy(padded);
   const length = Buffer.alloc(LENGTH_FIELD);
   length.writeBigUInt64LE(BigInt(padded.length));
-  return [length, padded, ...order.map(({ tensor }) => tensor.bytes)];
+  return pieces(length, padded, order);
+}
+
+function* pieces(
+  length: Uint8Array,
+  header: Uint8Array,
+  order: readonly { readonly tensor: NamedTensor }[],
+): Generator<Uint8Array> {
+  yield length;
+  yield header;
+  for (const { tensor } of order) yield tensor.bytes;
 }
 
 /** Writes a safetensors file atomically. Throws E_WRITE, E_CKPT_UNSUPPORTED. */

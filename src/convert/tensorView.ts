@@ -1,6 +1,6 @@
 import type { CheckpointErrors } from './checkpointError.js';
 import { countOf, type DType, dtypeFacts } from './dtypes.js';
-import { COPY_FACTOR, FREE_COPY_BYTES, MAX_AXES } from './limits.js';
+import { COPY_FACTOR, FREE_COPY_BYTES, FREE_TENSOR_BYTES, MAX_AXES, TENSOR_FACTOR } from './limits.js';
 import { kindOf, type PickleValue, type PyStorage, type PyTensor } from './pickleValues.js';
 
 /** Whole numbers >= 0 of a tuple or list (a shape or strides). Throws corrupt. */
@@ -73,53 +73,59 @@ function isContiguous(shape: readonly number[], stride: readonly number[]): bool
   return true;
 }
 
-/** Copies strided views into contiguous order, within a budget for the whole file. */
-export class ContiguousCopies {
-  private copied = 0;
-  private readonly budget: number;
+/** A part of a storage, in bytes. */
+export type ReadStorage = (from: number, length: number) => Uint8Array;
 
-  /** @param storageBytes bytes of all storages together. */
-  constructor(
-    private readonly errors: CheckpointErrors,
-    storageBytes: number,
-  ) {
-    this.budget = FREE_COPY_BYTES + COPY_FACTOR * storageBytes;
-  }
-
-  /**
-   * Row-major bytes of a checked view: a window of `storage` where it is contiguous, else a copy.
-   * @param storage all bytes of the storage's key
-   * Throws too_large where copies would exceed the budget.
-   */
-  bytesOf(tensor: PyTensor, storage: Uint8Array): Uint8Array {
-    const size = dtypeFacts(tensor.dtype).bits / 8;
-    const { shape, stride } = tensor;
-    const count = countOf(shape);
-    if (count === 0) return new Uint8Array(0);
-    const start = tensor.storage.byteOffset + tensor.offset * size;
-    if (isContiguous(shape, stride)) return storage.subarray(start, start + count * size);
-    this.copied += count * size;
-    if (!(this.copied <= this.budget))
-      throw this.errors.fault(
+/**
+ * Checks that contiguous copies of strided views, and all tensors together, stay within what the storages explain: names
+ * may share tensors in doublings, and a view may repeat one number a million times. Throws too_large.
+ */
+export function checkAmounts(
+  errors: CheckpointErrors,
+  tensors: readonly PyTensor[],
+  storageBytes: number,
+): void {
+  const copyLimit = FREE_COPY_BYTES + COPY_FACTOR * storageBytes;
+  const limit = FREE_TENSOR_BYTES + TENSOR_FACTOR * storageBytes;
+  let copied = 0;
+  let total = 0;
+  for (const { dtype, shape, stride } of tensors) {
+    const length = countOf(shape) * (dtypeFacts(dtype).bits / 8);
+    total += length;
+    if (!isContiguous(shape, stride)) copied += length;
+    if (!(copied <= copyLimit) || !(total <= limit))
+      throw errors.fault(
         'too_large',
         '',
-        `a view of shape [${shape}] and strides [${stride}] is larger than its storage allows (${this.budget} bytes of copies)`,
+        `a view of shape [${shape}] and strides [${stride}] is larger than its storage allows (${copied <= copyLimit ? limit : copyLimit} bytes)`,
       );
-    const target = new Uint8Array(count * size);
-    const rank = shape.length;
-    const index = new Array<number>(rank).fill(0);
-    let from = start;
-    for (let to = 0; to < target.length; to += size) {
-      for (let b = 0; b < size; b++) target[to + b] = storage[from + b];
-      for (let axis = rank - 1; axis >= 0; axis--) {
-        from += stride[axis] * size;
-        if (++index[axis] < shape[axis]) break;
-        from -= shape[axis] * stride[axis] * size;
-        index[axis] = 0;
-      }
-    }
-    return target;
   }
+}
+
+/** Row-major bytes of a checked view: the part of the storage where it is contiguous, else a copy. */
+export function contiguousBytes(tensor: PyTensor, read: ReadStorage): Uint8Array {
+  const size = dtypeFacts(tensor.dtype).bits / 8;
+  const { shape, stride } = tensor;
+  const count = countOf(shape);
+  if (count === 0) return new Uint8Array(0);
+  const start = tensor.storage.byteOffset + tensor.offset * size;
+  if (isContiguous(shape, stride)) return read(start, count * size);
+  const last = shape.reduce((sum, length, axis) => sum + (length - 1) * stride[axis], 0);
+  const storage = read(start, (last + 1) * size);
+  const target = new Uint8Array(count * size);
+  const rank = shape.length;
+  const index = new Array<number>(rank).fill(0);
+  let from = 0;
+  for (let to = 0; to < target.length; to += size) {
+    for (let b = 0; b < size; b++) target[to + b] = storage[from + b];
+    for (let axis = rank - 1; axis >= 0; axis--) {
+      from += stride[axis] * size;
+      if (++index[axis] < shape[axis]) break;
+      from -= shape[axis] * stride[axis] * size;
+      index[axis] = 0;
+    }
+  }
+  return target;
 }
 
 /** Reverses the bytes of each element of a big-endian buffer; returns a new buffer. */

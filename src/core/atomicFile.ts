@@ -44,21 +44,18 @@ function removeLeftover(path: string): void {
 
 /**
  * Writes a file so that a reader sees the old content or the new, never a part: written beside under a temporary
- * name, flushed, renamed. Creates the folder. On failure the temporary file is removed.
+ * name, flushed, renamed. Creates the folder. Pieces may be made one at a time, while they are written. On failure the temporary file is removed.
  * Throws FactError E_WRITE.
  */
-export function writeFileAtomic(path: string, content: Uint8Array | string | readonly Uint8Array[]): void {
+export function writeFileAtomic(path: string, content: Uint8Array | string | Iterable<Uint8Array>): void {
   const folder = dirname(path);
   const temporary = join(folder, `.${basename(path)}.${process.pid}.tmp`);
   try {
     mkdirSync(folder, { recursive: true });
     const handle = openSync(temporary, 'w');
     try {
-      const pieces = Array.isArray(content)
-        ? (content as readonly Uint8Array[])
-        : [content as Uint8Array | string];
-      for (const piece of pieces) {
-        const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
+      const whole = typeof content === 'string' ? Buffer.from(content) : content;
+      for (const bytes of whole instanceof Uint8Array ? [whole] : whole) {
         let written = 0;
         while (written < bytes.length) written += writeSync(handle, bytes, written);
       }
@@ -70,7 +67,7 @@ export function writeFileAtomic(path: string, content: Uint8Array | string | rea
     flushFolder(folder);
   } catch (error) {
     removeLeftover(temporary);
-    throw writeError(path, error);
+    throw error instanceof FactError ? error : writeError(path, error);
   }
 }
 

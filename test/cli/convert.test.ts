@@ -177,7 +177,7 @@ describe('fact convert', () => {
   it('shows a stack trace only with --debug', async () => {
     const plain = await runFact('convert', at('nothing.pth'), at('o'));
     const debug = await runFact('convert', at('nothing.pth'), at('o'), '--debug');
-    expect(plain.stderr).not.toContain('readFileChecked');
-    expect(debug.stderr).toContain('readFileChecked');
+    expect(plain.stderr).not.toContain('FileSource');
+    expect(debug.stderr).toContain('FileSource');
   });
 });

@@ -91,7 +91,7 @@ function mutateZip(bytes: Uint8Array, random: Random): Uint8Array | null {
     entries[target] = { name: entries[target].name, bytes: mutateBytes(entries[target].bytes, random) };
     if (random.next() < 0.05) entries.push(entries[random.integer(entries.length)]);
     if (random.next() < 0.05) entries.splice(random.integer(entries.length), 1);
-    return new Uint8Array(Buffer.concat(encodeZip(entries)));
+    return new Uint8Array(Buffer.concat([...encodeZip(entries)]));
   } catch {
     return null;
   }

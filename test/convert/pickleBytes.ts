@@ -36,15 +36,15 @@ export function tensor(key: string, numel: number, shape: number[], stride: numb
 
 /** A checkpoint of one pickle (without PROTO and STOP) and float32 storages. */
 export function zipOf(body: Uint8Array, storages: Record<string, Float32Array> = {}): Uint8Array {
-  return Buffer.concat(
-    encodeZip([
+  return Buffer.concat([
+    ...encodeZip([
       { name: 'archive/data.pkl', bytes: pickle([0x80, 2], body, '.') },
       ...Object.entries(storages).map(([key, values]) => ({
         name: `archive/data/${key}`,
         bytes: new Uint8Array(values.buffer),
       })),
     ]),
-  );
+  ]);
 }
 
 /** Reads such a checkpoint. */

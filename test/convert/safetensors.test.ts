@@ -29,7 +29,7 @@ describe('safetensors', () => {
       ['format', 'pt'],
       ['constructor', '漢'],
     ]);
-    const file = new Uint8Array(Buffer.concat(encodeSafetensors(tensors, metadata)));
+    const file = new Uint8Array(Buffer.concat([...encodeSafetensors(tensors, metadata)]));
     const back = readSafetensors(file, 'test');
     expect(back.tensors).toEqual(tensors);
     expect([...back.metadata]).toEqual([...metadata]);
@@ -37,13 +37,13 @@ describe('safetensors', () => {
 
   it('begins the data of each tensor at a multiple of its element size', () => {
     const bytes = (n: number): Uint8Array => new Uint8Array(n);
-    const file = Buffer.concat(
-      encodeSafetensors([
+    const file = Buffer.concat([
+      ...encodeSafetensors([
         { name: 'a', dtype: 'uint8', shape: [3], bytes: bytes(3) },
         { name: 'b', dtype: 'float64', shape: [1], bytes: bytes(8) },
         { name: 'c', dtype: 'float32', shape: [1], bytes: bytes(4) },
       ]),
-    );
+    ]);
     const view = new Uint8Array(new ArrayBuffer(file.length));
     view.set(file);
     for (const { name, bytes: data } of readSafetensors(view, 'test').tensors)

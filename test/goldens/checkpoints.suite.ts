@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { byteLengthOf } from '../../src/convert/dtypes.js';
 import { type Checkpoint, parseCheckpoint } from '../../src/convert/readCheckpoint.js';
 import { FactError } from '../../src/core/errors.js';
 import { sha256 } from '../../src/core/hash.js';
@@ -33,6 +34,9 @@ export function outcomeOf(path: string): {
   const start = performance.now();
   try {
     const checkpoint = parseCheckpoint(bytes, path);
+    // Reading a file reads its headers; a damaged storage shows when its bytes are asked for.
+    for (const tensor of checkpoint.tensors)
+      if (tensor.bytes.length !== byteLengthOf(tensor)) throw new Error(`${tensor.name}: wrong length`);
     const outcome = checkpoint.skipped.length > 0 ? 'skip' : 'ok';
     return { outcome, checkpoint, milliseconds: performance.now() - start };
   } catch (error) {
