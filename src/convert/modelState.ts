@@ -3,7 +3,7 @@ import type { BcosModel } from '../models/bcosModel.js';
 import type { StateEntry } from '../models/stateDict.js';
 import { toFloat32, toInt64 } from './castTensor.js';
 import type { DType, NamedTensor } from './dtypes.js';
-import { type Recognised, recognise } from './recognise.js';
+import { nearestArchitecture, recognise } from './recognise.js';
 import { type CopyChoice, chooseCopy, differences, findCopies, type StateCopy } from './stateCopies.js';
 
 /** Differences of one kind listed in a message: all of any real network; a hostile file cannot flood the terminal. */
@@ -27,7 +27,14 @@ function listed(items: readonly string[]): string {
 }
 
 /** Every difference between a copy and the network, in one error with the nearest architecture. */
-function mismatchError(file: string, arch: string, copy: StateCopy, nearest: Recognised | null): FactError {
+function mismatchError(
+  file: string,
+  arch: string,
+  copy: StateCopy,
+  tensors: readonly NamedTensor[],
+): FactError {
+  const exact = recognise(tensors);
+  const nearest = exact ?? nearestArchitecture(tensors);
   const parts: string[] = [];
   if (copy.misshapen.length > 0)
     parts.push(
@@ -44,7 +51,7 @@ function mismatchError(file: string, arch: string, copy: StateCopy, nearest: Rec
     code: 'E_SHAPE_MISMATCH',
     message: `${file}: the tensors do not fit ${arch}: ${parts.join('; ')}`,
     remedy: isOther
-      ? `Is this a ${nearest.arch} checkpoint? Try --arch ${nearest.arch}.`
+      ? `${exact === null ? `The nearest architecture is ${nearest.arch}.` : `Is this a ${nearest.arch} checkpoint?`} Try --arch ${nearest.arch}.`
       : 'Name the right architecture with --arch, or another copy of the weights with --prefix; `fact inspect` lists the tensors.',
   });
 }
@@ -75,7 +82,6 @@ export function writeState(
   const entries = model.stateDict();
   const copies = findCopies(tensors, entries);
   if (copies.length === 0) {
-    const nearest = recognise(tensors);
     const none = {
       prefix: '',
       isAverage: false,
@@ -84,10 +90,10 @@ export function writeState(
       leftOver: tensors,
       misshapen: [],
     };
-    throw mismatchError(file, model.spec.arch, none, nearest);
+    throw mismatchError(file, model.spec.arch, none, tensors);
   }
   const copy = chooseCopy(copies, choice, file);
-  if (differences(copy) > 0) throw mismatchError(file, model.spec.arch, copy, recognise(tensors));
+  if (differences(copy) > 0) throw mismatchError(file, model.spec.arch, copy, tensors);
   const rounded: string[] = [];
   const absentCounters: string[] = [];
   const writes: [StateEntry, Float32Array | BigInt64Array][] = [];

@@ -1,7 +1,9 @@
-import type { EntryOf } from '../models/modelEntry.js';
+import type { ModelEntry } from '../models/modelEntry.js';
 import type { ResolvedOptions } from '../models/options.js';
-import { listModels } from '../models/registry.js';
+import { modelEntry } from '../models/registry.js';
 import type { NamedTensor } from './dtypes.js';
+import { digestOf, headOf, likeness, type NamedShape, sketchOf } from './signature.js';
+import { SIGNATURES } from './signatures.js';
 import { isAveragePrefix } from './stateCopies.js';
 
 /** What names and shapes say about a B-cos ResNet. Norms without running statistics look alike, stems of 3x3 too. */
@@ -69,6 +71,10 @@ export function resNetTraits(tensors: readonly NamedTensor[], prefix: string): R
     blocks.push(count);
   }
   if (blocks.length === 0) return null;
+  for (const name of shapes.keys()) {
+    const [, stage, block] = /^layer(\d+)\.(\d+)\./.exec(name) ?? [];
+    if (stage !== undefined && !(Number(block) < (blocks[Number(stage) - 1] ?? 0))) return null;
+  }
   const norm = [...shapes.keys()].filter((name) => name.startsWith('bn1.')).map((name) => name.slice(4));
   return {
     numClasses: fc[0] / maxOut,
@@ -83,63 +89,109 @@ export function resNetTraits(tensors: readonly NamedTensor[], prefix: string): R
   };
 }
 
-/** Traits of a network of the registry, at its default options. */
-function traitsOf({ defaults: o }: EntryOf<'resnet'>): ResNetTraits {
-  const parameters = { affine: ['weight', 'bias'], linear: ['weight'], unaffine: [] }[o.normParameters];
-  const hasStatistics = ['bn', 'bnu', 'an', 'anu'].includes(o.norm);
-  const statistics = hasStatistics ? ['running_mean', 'running_var', 'num_batches_tracked'] : [];
-  return {
-    numClasses: o.numClasses,
-    width: o.width,
-    blocks: o.blocks,
-    block: o.block,
-    stemKernel: o.stem === 'imagenet' ? 7 : 3,
-    groups: o.groups,
-    groupWidth: o.groupWidth,
-    maxOut: o.maxOut,
-    norm: o.norm === 'identity' ? '' : [...parameters, ...statistics].sort().join(' '),
-  };
+/** A network whose names and shapes are nearest to those of a checkpoint. */
+export interface Nearest {
+  readonly arch: string;
+  /** Estimated share of names and shapes that are the same, from 0 to 1. */
+  readonly likeness: number;
 }
 
-/** Equal but for the number of classes; counters may be missing from the file. */
-function isAlike(found: ResNetTraits, known: ResNetTraits): boolean {
-  const norm = (traits: ResNetTraits): string => traits.norm.replace('num_batches_tracked ', '');
-  return (
-    found.width === known.width &&
-    String(found.blocks) === String(known.blocks) &&
-    found.block === known.block &&
-    found.stemKernel === known.stemKernel &&
-    found.groups === known.groups &&
-    found.groupWidth === known.groupWidth &&
-    found.maxOut === known.maxOut &&
-    norm(found) === norm(known)
-  );
+/** More copies than any real file holds. */
+const MAX_COPIES = 16;
+
+/** Prefixes under which copies of some network may lie: those of plain weights first, then the shorter. */
+function prefixesOf(tensors: readonly NamedTensor[]): string[] {
+  const headsByFirst = new Map<string, Set<string>>();
+  for (const { first, head } of SIGNATURES)
+    headsByFirst.set(first, (headsByFirst.get(first) ?? new Set()).add(head));
+  const names = new Set(tensors.map(({ name }) => name));
+  const prefixes = new Set<string>();
+  for (const name of names)
+    for (const [first, heads] of headsByFirst) {
+      if (name !== first && !name.endsWith(`.${first}`)) continue;
+      const prefix = name.slice(0, name.length - first.length);
+      if ([...heads].some((head) => names.has(prefix + head))) prefixes.add(prefix);
+    }
+  return [...prefixes]
+    .sort((a, b) => Number(isAveragePrefix(a)) - Number(isAveragePrefix(b)) || a.length - b.length)
+    .slice(0, MAX_COPIES);
+}
+
+/** Tensors below a prefix without it; those of copies further below, and what lies beside these, left out. */
+function below(tensors: readonly NamedTensor[], prefix: string, prefixes: readonly string[]): NamedShape[] {
+  const inner = prefixes
+    .filter(
+      (other) =>
+        other.length > prefix.length && other.startsWith(prefix) && other.indexOf('.', prefix.length) >= 0,
+    )
+    .map((other) => other.slice(0, other.indexOf('.', prefix.length) + 1));
+
+  return tensors
+    .filter(({ name }) => name.startsWith(prefix) && !inner.some((other) => name.startsWith(other)))
+    .map(({ name, shape }) => ({ name: name.slice(prefix.length), shape }));
+}
+
+/** Published networks before general ones, the right number of classes, then the norms of the published networks. */
+function ranked(archs: readonly string[], classes: number | undefined): readonly ModelEntry[] {
+  const entries = archs.map(modelEntry);
+  const rank = (entry: ModelEntry): number => {
+    const { norm } = entry.defaults as Partial<ResolvedOptions>;
+    const isUsual = norm === undefined || norm === 'bnu' || norm === 'identity';
+    return 4 * Number(entry.general) + 2 * Number(entry.defaults.numClasses !== classes) + Number(!isUsual);
+  };
+  const isSome = entries.some((entry) => !entry.general);
+  return entries.filter((entry) => !entry.general || !isSome).toSorted((a, b) => rank(a) - rank(b));
+}
+
+/** Networks of the registry with exactly these names and shapes, at any number of classes. */
+function fromSignature(shapes: readonly NamedShape[]): Recognised | null {
+  const digest = digestOf(shapes);
+  const signature = SIGNATURES.find((known) => known.digest === digest);
+  if (signature === undefined) return null;
+  const rows = headOf(shapes)?.shape[0];
+  const [first] = signature.archs.map(modelEntry);
+  const { maxOut } = first.defaults as Partial<ResolvedOptions>;
+  const classes = rows === undefined ? undefined : rows / (maxOut ?? 1);
+  if (classes !== undefined && !(Number.isInteger(classes) && classes > 0)) return null;
+  const [best, ...others] = ranked(signature.archs, classes);
+  const options =
+    classes === undefined || best.defaults.numClasses === classes ? {} : { numClasses: classes };
+  return { arch: best.name, options, alike: others.map((entry) => entry.name) };
 }
 
 /**
- * The architecture that a checkpoint's names and shapes belong to: the first of the registry that fits, preferring the
- * one with its number of classes and the uncentred batch norm of the published networks; else the general `resnet` with
- * options read from the shapes; else null.
+ * The architecture that a checkpoint's names and shapes belong to: a network of the registry with exactly these names and
+ * shapes, preferring the one with its number of classes and the uncentred batch norm of the published networks; else the
+ * general `resnet` with options read from the shapes; else null.
  */
 export function recognise(tensors: readonly NamedTensor[]): Recognised | null {
+  const prefixes = prefixesOf(tensors);
+  for (const prefix of prefixes) {
+    const found = fromSignature(below(tensors, prefix, prefixes));
+    if (found !== null) return found;
+  }
   for (const prefix of resNetPrefixes(tensors)) {
     const traits = resNetTraits(tensors, prefix);
-    if (traits === null) continue;
-    const known = listModels()
-      .filter((entry): entry is EntryOf<'resnet'> => entry.family === 'resnet' && !entry.general)
-      .filter((entry) => isAlike(traits, traitsOf(entry)));
-    if (known.length > 0) {
-      const rank = (entry: EntryOf<'resnet'>): number =>
-        2 * Number(entry.defaults.numClasses !== traits.numClasses) +
-        Number(entry.defaults.norm !== 'bnu' && entry.defaults.norm !== 'identity');
-      const [best, ...others] = [...known].sort((a, b) => rank(a) - rank(b));
-      const options = best.defaults.numClasses === traits.numClasses ? {} : { numClasses: traits.numClasses };
-      return { arch: best.name, options, alike: others.map((entry) => entry.name) };
-    }
-    const general = generalOptions(traits);
+    const general = traits === null ? null : generalOptions(traits);
     if (general !== null) return { arch: 'resnet', options: general, alike: [] };
   }
   return null;
+}
+
+/** The network whose names and shapes are most like those of a checkpoint; null where none shares any. */
+export function nearestArchitecture(tensors: readonly NamedTensor[]): Nearest | null {
+  const prefixes = prefixesOf(tensors);
+  const candidates = prefixes.length > 0 ? prefixes : [''];
+  let best: Nearest | null = null;
+  for (const prefix of candidates) {
+    const sketch = sketchOf(below(tensors, prefix, prefixes));
+    for (const known of SIGNATURES) {
+      const share = likeness(sketch, known.sketch);
+      if (share > (best?.likeness ?? 0))
+        best = { arch: ranked(known.archs, undefined)[0].name, likeness: share };
+    }
+  }
+  return best;
 }
 
 /** Options of the general `resnet` for these traits: batch norm where there are running statistics, a 3x3 stem is CIFAR's. */

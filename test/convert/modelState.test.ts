@@ -4,7 +4,8 @@ import * as tf from '@tensorflow/tfjs';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { NamedTensor } from '../../src/convert/dtypes.js';
 import { tensorsOfModel, writeState } from '../../src/convert/modelState.js';
-import { recognise } from '../../src/convert/recognise.js';
+import { nearestArchitecture, recognise } from '../../src/convert/recognise.js';
+import { SIGNATURES } from '../../src/convert/signatures.js';
 import type { BcosModel } from '../../src/models/bcosModel.js';
 import { type CreateOptions, createModel } from '../../src/models/createModel.js';
 import { listModels } from '../../src/models/registry.js';
@@ -162,7 +163,7 @@ describe('recognition by names and shapes', () => {
 
   const goldens = goldensFolder();
   it.skipIf(goldens === null)(
-    'finds every ResNet of the reference among its look-alikes (needs the goldens)',
+    'finds every network of the reference among its look-alikes (needs the goldens)',
     () => {
       const manifest = JSON.parse(readFileSync(join(goldens ?? '', 'bcos', 'manifest.json'), 'utf8'));
       const known = new Set(listModels().map((entry) => entry.name));
@@ -173,9 +174,26 @@ describe('recognition by names and shapes', () => {
         expect([found?.arch, ...(found?.alike ?? [])], entry.name).toContain(entry.name);
         count++;
       }
-      expect(count).toBeGreaterThan(40);
+      expect(count).toBe(manifest.entries.length);
     },
   );
+
+  it('has a signature of every network of the registry (else: npx tsx scripts/signatures.ts)', () => {
+    const signed = SIGNATURES.flatMap(({ archs }) => archs).sort();
+    expect(signed).toEqual(
+      listModels()
+        .map(({ name }) => name)
+        .sort(),
+    );
+  });
+
+  it('names the nearest network where names and shapes are those of none', () => {
+    const model = createModel('cifar10_resnet_32', { weights: 'zero' });
+    const tensors = tensorsOfModel(model).filter(({ name }) => name !== 'layer2.1.conv1.linear.weight');
+    expect(recognise(tensors)).toBe(null);
+    expect(nearestArchitecture(tensors)?.arch).toBe('cifar10_resnet_32');
+    model.dispose();
+  });
 
   it('tells a different number of classes', () => {
     const model = tiny({ numClasses: 7 });
