@@ -19,6 +19,7 @@ export {
 } from './detachableGroupNorm2d.js';
 export { DetachableLayerNorm } from './detachableLayerNorm.js';
 export { DetachablePositionNorm2d } from './detachablePositionNorm2d.js';
+export { FirstToken } from './firstToken.js';
 export { Gelu } from './gelu.js';
 export { GlobalAvgPool2d } from './globalAvgPool2d.js';
 export type { GroupNormConfig } from './groupNorm.js';
@@ -39,8 +40,9 @@ export { Patches, type PatchesConfig } from './patches.js';
 export { PosEmbSinCos2d, positionEmbedding } from './posEmbSinCos2d.js';
 export { PositionNormUncentered2d } from './positionNormUncentered2d.js';
 export { Relu } from './relu.js';
-export { layoutOf, STATE_LAYOUTS, type StateLayout } from './stateLayout.js';
+export { layoutOf, STATE_LAYOUTS, type StateLayout, stateName } from './stateLayout.js';
 export type { LayerWithState, StateRule } from './stateRule.js';
 export { StochasticDepth, type StochasticDepthConfig } from './stochasticDepth.js';
+export { TokenEmbedding, type TokenEmbeddingConfig } from './tokenEmbedding.js';
 export { TokenMean } from './tokenMean.js';
 export { TopKSae } from './topKSae.js';

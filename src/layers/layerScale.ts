@@ -1,29 +1,35 @@
 import * as tf from '@tensorflow/tfjs';
-import { channelsOf, finiteNumber, singleInput, singleShape } from './checks.js';
+import { channelsOf, finiteNumber, oneOf, singleInput, singleShape } from './checks.js';
 import type { StateRule } from './stateRule.js';
+
+const PARAMETERS = ['layer_scale', 'gamma'] as const;
 
 export interface LayerScaleConfig {
   name?: string;
   trainable?: boolean;
+  /** Name of the weight: ConvNeXt's `layer_scale` [C,1,1] (default) or DINOv2's `gamma` [C], as PyTorch has them. */
+  parameter?: 'layer_scale' | 'gamma';
   /** Default 1e-6, ConvNeXt's. */
   initial?: number;
 }
 
-/** y = x * layer_scale, one trained factor a channel (ConvNeXt). [..., C]; weight `layer_scale` [C]. */
+/** y = x * factor, one trained factor a channel (ConvNeXt, DINOv2). [..., C]; weight [C]. */
 export class LayerScale extends tf.layers.Layer {
   static readonly className = 'LayerScale';
   readonly stateRules: Readonly<Record<string, StateRule>> = { layer_scale: 'channels3' };
+  readonly parameter: 'layer_scale' | 'gamma';
   readonly initial: number;
   private factor: tf.LayerVariable | null = null;
 
   constructor(config: LayerScaleConfig) {
     super(config as ConstructorParameters<typeof tf.layers.Layer>[0]);
+    this.parameter = oneOf(this.name, 'parameter', config.parameter ?? 'layer_scale', PARAMETERS);
     this.initial = finiteNumber(this.name, 'initial', config.initial ?? 1e-6);
   }
 
   override build(inputShape: tf.Shape | tf.Shape[]): void {
     const initial = tf.initializers.constant({ value: this.initial });
-    this.factor = this.addWeight('layer_scale', [channelsOf(this, inputShape)], 'float32', initial);
+    this.factor = this.addWeight(this.parameter, [channelsOf(this, inputShape)], 'float32', initial);
     super.build(inputShape);
   }
 
@@ -36,7 +42,7 @@ export class LayerScale extends tf.layers.Layer {
   }
 
   override getConfig(): tf.serialization.ConfigDict {
-    return { ...super.getConfig(), initial: this.initial };
+    return { ...super.getConfig(), parameter: this.parameter, initial: this.initial };
   }
 }
 tf.serialization.registerClass(LayerScale);

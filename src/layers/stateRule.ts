@@ -11,3 +11,8 @@ export type StateRule = 'same' | 'conv' | 'linear' | 'channels3' | 'counter';
 export interface LayerWithState extends tf.layers.Layer {
   readonly stateRules: Readonly<Record<string, StateRule>>;
 }
+
+/** A layer whose weights have another module path in PyTorch than its name; '' for none. */
+export interface LayerWithPath extends tf.layers.Layer {
+  readonly statePath: string;
+}

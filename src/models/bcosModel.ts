@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { FactError } from '../core/errors.js';
 import { nearestName } from '../core/nearest.js';
 import type { Architecture, Stage } from './architecture.js';
-import { type StorageType, saveModel } from './saveModel.js';
+import { type StorageType, saveModel, type WeightValues } from './saveModel.js';
 import type { ModelSpec } from './spec.js';
 import { type StateEntry, stateDictOf } from './stateDict.js';
 
@@ -17,6 +17,8 @@ export class BcosModel {
   /** Images [N,H,W,3] in [0,1] -> logits [N,classes]; any H and W. */
   readonly network: tf.LayersModel;
   private described: ModelSpec;
+  /** Module path of the classifier's last map; null: there is none. */
+  readonly head: string | null;
   private readonly stages: readonly Stage[];
   private readonly segments = new Map<string, tf.LayersModel>();
   /** Channels at the output of each stage. */
@@ -24,6 +26,7 @@ export class BcosModel {
 
   constructor(architecture: Architecture, spec: ModelSpec) {
     this.stages = architecture.stages;
+    this.head = architecture.head;
     this.described = spec;
     let value = tf.input({ shape: [null, null, 3], name: 'image' });
     for (const stage of this.stages) {
@@ -107,10 +110,15 @@ export class BcosModel {
 
   /**
    * Writes model.json + weights.bin (tfjs layers format) + fact.json as one folder, replaced as a whole.
+   * `valuesOf` gives the values to store in place of the network's own, weight by weight.
    * Throws FactError E_WRITE.
    */
-  async save(folder: string, options: { dtype?: StorageType } = {}): Promise<void> {
-    const weightsHash = await saveModel(this.network, this.spec, folder, options.dtype ?? 'float32');
+  async save(
+    folder: string,
+    options: { dtype?: StorageType; valuesOf?: (weight: tf.LayerVariable) => WeightValues } = {},
+  ): Promise<void> {
+    const { dtype = 'float32', valuesOf } = options;
+    const weightsHash = await saveModel(this.network, this.spec, folder, dtype, valuesOf);
     this.describe({ weightsHash });
   }
 

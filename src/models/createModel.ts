@@ -66,6 +66,12 @@ function checkOptions(found: ModelEntry, options: CreateOptions) {
   return { given: Object.fromEntries(own) as ModelOptions, object: ofObject.parse(options) };
 }
 
+/** Numbers that the network puts out; those of a feature extractor are its width. */
+function classesOf({ family, defaults }: ModelEntry, given: ModelOptions): number {
+  if (family === 'dinov2') return given.width ?? defaults.width;
+  return given.numClasses ?? defaults.numClasses;
+}
+
 /**
  * A network by its name in the registry, with fresh weights. The logit bias of B-cos networks defaults to
  * -ln(classes - 1). Throws FactError E_MODEL_UNKNOWN, E_MODEL_OPTION.
@@ -74,10 +80,10 @@ export function createModel(arch: string, options: CreateOptions = {}): BcosMode
   const found = modelEntry(arch);
   const { given, object } = checkOptions(found, options);
   const { inputSize: wanted, preprocessing, classNames, seed, weights } = object;
-  const numClasses = given.numClasses ?? found.defaults.numClasses;
+  const numClasses = classesOf(found, given);
   const fallback = found.bcos ? defaultLogitBias(numClasses) : null;
   const logitBias = given.logitBias === undefined ? fallback : given.logitBias;
-  const network: ResolvedOptions = { ...found.defaults, ...given, logitBias };
+  const network: ResolvedOptions = { ...found.defaults, ...given, numClasses, logitBias };
   const refuse = (message: string, remedy: string): FactError =>
     new FactError({ code: 'E_MODEL_OPTION', message: `${found.name}: ${message}`, remedy, exitCode: 2 });
   if (classNames != null && classNames.length !== numClasses)

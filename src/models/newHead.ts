@@ -8,8 +8,8 @@ export type HeadOptions = Pick<
 >;
 
 /**
- * A copy of a network with another number of classes: weights of every stage but the classifier `fc` are copied, `fc`
- * is fresh. For fine-tuning; the source stays as it is and keeps its owner.
+ * A copy of a network with another number of classes: all weights are copied but those of the classifier's last map,
+ * which are fresh. For fine-tuning; the source stays as it is and keeps its owner.
  */
 export function withNewHead(model: BcosModel, numClasses: number, options: HeadOptions = {}): BcosModel {
   const { spec } = model;
@@ -17,8 +17,9 @@ export function withNewHead(model: BcosModel, numClasses: number, options: HeadO
   const { inputSize, preprocessing } = spec;
   const copy = createModel(spec.arch, { inputSize, preprocessing, ...kept, ...options, numClasses });
   const source = new Map(model.stateDict().map((entry) => [entry.name, entry]));
-  const body = copy.stageNames.filter((name) => name !== 'fc');
-  for (const entry of copy.stateDict(body)) {
+  const { head } = copy;
+  for (const entry of copy.stateDict()) {
+    if (head !== null && entry.name.startsWith(`${head}.`)) continue;
     const from = source.get(entry.name);
     if (from !== undefined) entry.variable.assign(from.variable.clone());
   }

@@ -47,6 +47,8 @@ const FIELDS = {
   mlpDim: count,
   /** Side of a patch in pixels, or in places of the stem's map. */
   patch: count,
+  /** Patches along a side of the image that learned positions are stored for. */
+  grid: count,
   /** Output channels of the convolutions before the patches (ViT_C); null: none. */
   convStem: counts.max(12).nullable(),
   b: z.number().min(1),
@@ -106,6 +108,7 @@ export const FAMILY_OPTIONS = {
     heads: FIELDS.heads,
     mlpDim: FIELDS.mlpDim,
     patch: FIELDS.patch,
+    grid: FIELDS.grid,
   }),
 } as const;
 

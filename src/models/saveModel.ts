@@ -1,9 +1,9 @@
-import { writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { closeSync, fsyncSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { writeFolderAtomic } from '../core/atomicFile.js';
 import { toFloat16 } from '../core/float16.js';
-import { sha256 } from '../core/hash.js';
 import { MODEL_FILE, SPEC_FILE, type StoredWeight, WEIGHTS_FILE } from './modelFile.js';
 import type { ModelSpec } from './spec.js';
 
@@ -25,41 +25,78 @@ function bytesOf(values: Float32Array | Int32Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
-async function encode(
+/** Values of a weight in tfjs's layout. */
+export type WeightValues = Float32Array | Int32Array;
+
+function encode(
   weight: tf.LayerVariable,
+  values: WeightValues,
   storage: StorageType,
-): Promise<{ spec: StoredWeight; bytes: Uint8Array }> {
-  const tensor = weight.read();
-  const values = (await tensor.data()) as Float32Array | Int32Array;
-  const base = { name: weight.originalName, shape: [...tensor.shape] };
+): { spec: StoredWeight; bytes: Uint8Array } {
+  const base = { name: weight.originalName, shape: [...weight.shape] as number[] };
   if (values instanceof Int32Array) return { spec: { ...base, dtype: 'int32' }, bytes: bytesOf(values) };
-  if (storage === 'float16' && fitsFloat16(values, tensor.rank)) {
+  if (storage === 'float16' && fitsFloat16(values, weight.shape.length)) {
     const spec: StoredWeight = { ...base, dtype: 'float32', quantization: { dtype: 'float16' } };
     return { spec, bytes: toFloat16(values) };
   }
   return { spec: { ...base, dtype: 'float32' }, bytes: bytesOf(values) };
 }
 
-/** Writes the three files of a network, the folder replaced as a whole; returns the hash of the weights. */
+async function currentValues(weight: tf.LayerVariable): Promise<WeightValues> {
+  return (await weight.read().data()) as WeightValues;
+}
+
+/** Small weights are gathered to pieces of this size. */
+const PIECE_BYTES = 2 ** 22;
+
+/**
+ * Writes the three files of a network, the folder replaced as a whole; returns the hash of the weights.
+ * @param valuesOf the values to store, asked for one weight after the other, so that a network larger than the memory
+ * can be written. Default: those that the network holds.
+ */
 export async function saveModel(
   network: tf.LayersModel,
   spec: ModelSpec,
   folder: string,
   storage: StorageType,
+  valuesOf: (weight: tf.LayerVariable) => WeightValues | Promise<WeightValues> = currentValues,
 ): Promise<string> {
-  const encoded = [];
-  for (const weight of network.weights) encoded.push(await encode(weight, storage));
-  const weights = Buffer.concat(encoded.map((e) => e.bytes));
-  const weightsHash = sha256(weights);
-  const model = {
-    format: 'layers-model',
-    generatedBy: `TensorFlow.js tfjs-layers v${tf.version_layers}`,
-    convertedBy: null,
-    modelTopology: network.toJSON(null, false),
-    weightsManifest: [{ paths: [WEIGHTS_FILE], weights: encoded.map((e) => e.spec) }],
-  };
-  await writeFolderAtomic(folder, (temporary) => {
-    writeFileSync(join(temporary, WEIGHTS_FILE), weights, { flush: true });
+  let weightsHash = '';
+  await writeFolderAtomic(folder, async (temporary) => {
+    const hash = createHash('sha256');
+    const weights: StoredWeight[] = [];
+    const handle = openSync(join(temporary, WEIGHTS_FILE), 'w');
+    try {
+      const write = (pieces: readonly Uint8Array[]): void => {
+        const piece = pieces.length === 1 ? pieces[0] : Buffer.concat(pieces);
+        hash.update(piece);
+        for (let done = 0; done < piece.length; ) done += writeSync(handle, piece, done);
+      };
+      let gathered: Uint8Array[] = [];
+      let gatheredBytes = 0;
+      for (const weight of network.weights) {
+        const encoded = encode(weight, await valuesOf(weight), storage);
+        weights.push(encoded.spec);
+        gathered.push(encoded.bytes);
+        gatheredBytes += encoded.bytes.length;
+        if (gatheredBytes < PIECE_BYTES) continue;
+        write(gathered);
+        gathered = [];
+        gatheredBytes = 0;
+      }
+      if (gatheredBytes > 0) write(gathered);
+      fsyncSync(handle);
+    } finally {
+      closeSync(handle);
+    }
+    weightsHash = hash.digest('hex');
+    const model = {
+      format: 'layers-model',
+      generatedBy: `TensorFlow.js tfjs-layers v${tf.version_layers}`,
+      convertedBy: null,
+      modelTopology: network.toJSON(null, false),
+      weightsManifest: [{ paths: [WEIGHTS_FILE], weights }],
+    };
     writeFileSync(join(temporary, MODEL_FILE), `${JSON.stringify(model)}\n`, { flush: true });
     const text = JSON.stringify({ ...spec, weightsHash }, null, 2);
     writeFileSync(join(temporary, SPEC_FILE), `${text}\n`, { flush: true });

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
 import { FactError } from '../core/errors.js';
-import { layoutOf } from '../layers/stateLayout.js';
+import { layoutOf, stateName } from '../layers/stateLayout.js';
 
 /** One tensor of a network's state dict, by PyTorch's name, shape and layout. */
 export interface StateEntry {
@@ -37,7 +37,7 @@ function valueError(name: string, message: string): FactError {
 
 function entryOf(layer: tf.layers.Layer, weight: tf.LayerVariable): StateEntry {
   const parameter = weight.originalName.slice(weight.originalName.lastIndexOf('/') + 1);
-  const name = `${layer.name}.${parameter}`;
+  const name = stateName(layer, parameter);
   const layout = layoutOf(layer, parameter);
   const variable = weight.read() as tf.Variable;
   const isCounter = layout.rule === 'counter';

@@ -1,6 +1,7 @@
 import type * as tf from '@tensorflow/tfjs';
 import { FactError } from '../core/errors.js';
 import { nearestName } from '../core/nearest.js';
+import { stateName } from '../layers/stateLayout.js';
 import type { LayerWithState, StateRule } from '../layers/stateRule.js';
 
 /** A weight or buffer of a network under its PyTorch name, which pairs it with its slots (never its position). */
@@ -26,7 +27,7 @@ export function namedWeights(network: tf.LayersModel): NamedWeight[] {
   return network.layers.flatMap((layer) =>
     layer.weights.map((weight) => {
       const parameter = weight.originalName.slice(weight.originalName.lastIndexOf('/') + 1);
-      const name = `${layer.name}.${parameter}`;
+      const name = stateName(layer, parameter);
       if (seen.has(name)) {
         throw new FactError({
           code: 'E_WEIGHT_NAMES',

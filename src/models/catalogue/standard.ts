@@ -1,3 +1,4 @@
+import { dinov2 } from '../dinov2.js';
 import { entriesOf, IMAGENET, type ModelEntry } from '../modelEntry.js';
 import type { FamilyOptions } from '../options.js';
 import { standardResNet } from '../standardResNet.js';
@@ -11,6 +12,19 @@ const RESNET: FamilyOptions<'standardResnet'> = {
   block: 'basic',
 };
 
+/** ViT-S/14, pre-trained at 518 pixels: positions of 37 x 37 patches. Its output is its class token. */
+const DINOV2: FamilyOptions<'dinov2'> = {
+  numClasses: 384,
+  logitBias: null,
+  temperature: null,
+  width: 384,
+  depth: 12,
+  heads: 6,
+  mlpDim: 1536,
+  patch: 14,
+  grid: 37,
+};
+
 /** Standard networks that B-cos-v2 compares with or takes features of. */
 export function standardEntries(): ModelEntry[] {
   const entry = entriesOf({ family: 'standardResnet', bcos: false, build: standardResNet });
@@ -19,10 +33,13 @@ export function standardEntries(): ModelEntry[] {
       ...RESNET,
       ...options,
     });
+  const dinov2Entry = entriesOf({ family: 'dinov2', bcos: false, build: dinov2, multipleOf: (o) => o.patch });
   return [
     entry('torchvision_resnet', 'Standard ResNet of any width and depth', RESNET, IMAGENET, true),
     of(18, {}),
     of(34, { blocks: [3, 4, 6, 3] }),
     of(50, { block: 'bottleneck', blocks: [3, 4, 6, 3] }),
+    dinov2Entry('dinov2', 'DINOv2 ViT of any size: features, no classes', DINOV2, IMAGENET, true),
+    dinov2Entry('dinov2_vits14', 'DINOv2 ViT-S/14: features, no classes', DINOV2),
   ];
 }
