@@ -5,12 +5,14 @@ import { register as registerConvert } from './convert.js';
 import { register as registerEngine } from './engine.js';
 import { register as registerEval } from './eval.js';
 import { register as registerExplain } from './explain.js';
+import { register as registerExport } from './export.js';
 import { register as registerInspect } from './inspect.js';
 import { register as registerPredict } from './predict.js';
 import { register as registerSae } from './sae.js';
 import { register as registerTrain } from './train.js';
 import { register as registerVerify } from './verify.js';
 import { packageVersion } from './version.js';
+import { register as registerZoo } from './zoo.js';
 
 /** The `fact` command with all its verbs. */
 export function createProgram(): Command {
@@ -26,11 +28,13 @@ export function createProgram(): Command {
     registerExplain,
     registerVerify,
     registerPredict,
+    registerExport,
     registerTrain,
     registerEval,
     registerSae,
     registerConvert,
     registerInspect,
+    registerZoo,
     registerEngine,
   ]) {
     register(program);

@@ -23,16 +23,14 @@ export interface ExportOptions {
 }
 
 /**
- * Traces a function and returns it as the bytes of a standard ONNX file (opset 17, no custom operators). Outputs are
- * named by their place in the result: `{ logits, maps: [a, b] }` gives `logits`, `maps[0]`, `maps[1]`.
- * Needs engine `onnx` to be current: throws FactError E_EXPORT_ENGINE otherwise, E_DYNAMIC_BATCH where a free batch
- * size is not possible, and the errors of tracing.
+ * Traces a function and returns its graph, not yet written: at a free batch size (null in an input's shape) by two
+ * traces that are merged. Errors as in `traceToOnnx`.
  */
-export function traceToOnnx(
+export function traceToParts(
   fn: (...args: tf.Tensor[]) => TensorTree,
   inputs: readonly ExportInput[],
   options: ExportOptions,
-): Uint8Array {
+): GraphParts {
   const backend = tf.getBackend() === ONNX_BACKEND ? tf.backend() : null;
   if (!(backend instanceof OnnxBackend)) {
     throw new FactError({
@@ -53,6 +51,19 @@ export function traceToOnnx(
   };
   const isFree = inputs.some(({ shape }) => shape.includes(null));
   const [first, second] = TRACE_BATCHES;
-  const parts = isFree ? mergeBatches(traceAt(first), traceAt(second), options.name) : traceAt(first);
-  return serializeModel(parts, options.name);
+  return isFree ? mergeBatches(traceAt(first), traceAt(second), options.name) : traceAt(first);
+}
+
+/**
+ * Traces a function and returns it as the bytes of a standard ONNX file (opset 17, no custom operators). Outputs are
+ * named by their place in the result: `{ logits, maps: [a, b] }` gives `logits`, `maps[0]`, `maps[1]`.
+ * Needs engine `onnx` to be current: throws FactError E_EXPORT_ENGINE otherwise, E_DYNAMIC_BATCH where a free batch
+ * size is not possible, and the errors of tracing.
+ */
+export function traceToOnnx(
+  fn: (...args: tf.Tensor[]) => TensorTree,
+  inputs: readonly ExportInput[],
+  options: ExportOptions,
+): Uint8Array {
+  return serializeModel(traceToParts(fn, inputs, options), options.name);
 }

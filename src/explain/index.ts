@@ -4,6 +4,12 @@ export * from './conceptProgram.js';
 export * from './explainer.js';
 export * from './explainFiles.js';
 export * from './explanation.js';
+export {
+  type ExportedModel,
+  type ExportModelOptions,
+  type ExportSource,
+  exportModel,
+} from './exportedModel.js';
 export * from './factSae.js';
 export * from './gradientPicture.js';
 export * from './imageFiles.js';

@@ -6,6 +6,7 @@ import {
   type GraphPort,
   ONNX_TYPE,
   type Values,
+  type ValueType,
 } from './graph.js';
 
 /**
@@ -50,8 +51,18 @@ class BatchMerger {
       constants: this.constants,
       inputs: this.ports(a.inputs, b.inputs),
       outputs: this.ports(a.outputs, b.outputs),
-      ...(a.values === undefined ? {} : { values: a.values }),
+      values: this.values(),
     };
+  }
+
+  /** What is known of the values at any batch size; a size that depends on it is -1. */
+  private values(): Map<string, ValueType> {
+    return new Map(
+      [...(this.a.values ?? [])].map(([name, { shape, dtype }]) => {
+        const other = this.b.values?.get(name)?.shape;
+        return [name, { dtype, shape: shape.map((size, i) => (size === other?.[i] ? size : -1)) }];
+      }),
+    );
   }
 
   private mergeConstant(one: GraphConstant, two: GraphConstant): void {

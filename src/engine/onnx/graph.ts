@@ -65,6 +65,8 @@ export interface GraphPort {
   readonly name: string;
   readonly type: OnnxType;
   readonly dims: readonly (number | string)[];
+  /** The shape is not declared (results of subgraphs only); `dims` says nothing then. */
+  readonly isShapeless?: boolean;
 }
 
 /** What is known of a value before it is computed. */

@@ -51,10 +51,13 @@ function tensor({ name, type, dims, data }: GraphConstant): onnxProto.onnx.ITens
   return { name, dataType: ONNX_TYPE[type], dims: [...dims], rawData };
 }
 
-function port({ name, type, dims }: GraphPort, text: string | undefined): onnxProto.onnx.IValueInfoProto {
+function port(source: GraphPort, text: string | undefined): onnxProto.onnx.IValueInfoProto {
+  const { name, type, dims } = source;
+  const elemType = ONNX_TYPE[type];
+  if (source.isShapeless) return { name, type: { tensorType: { elemType } } };
   const dim = dims.map((size) => (typeof size === 'string' ? { dimParam: size } : { dimValue: size }));
   const described = text === undefined ? {} : { docString: text };
-  return { name, type: { tensorType: { elemType: ONNX_TYPE[type], shape: { dim } } }, ...described };
+  return { name, type: { tensorType: { elemType, shape: { dim } } }, ...described };
 }
 
 function graphProto(

@@ -1,0 +1,148 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { type Command, Option } from 'commander';
+import { writeFileAtomic } from '../core/atomicFile.js';
+import { sha256File } from '../core/hash.js';
+import { startEngine } from '../engine/start.js';
+import { type ExportedModel, exportModel } from '../explain/exportedModel.js';
+import {
+  EXPORT_KINDS,
+  type ExportKind,
+  WEIGHT_STORAGES,
+  type WeightStorage,
+} from '../explain/exportedNotes.js';
+import { SAE_WEIGHTS_FILE } from '../explain/sae.js';
+import { type ChosenSaes, defaultModelFolder, type FoundSae, openSaes } from '../explain/shipped.js';
+import type { BcosModel } from '../models/bcosModel.js';
+import { loadModel } from '../models/loadModel.js';
+import { type CliContext, collect, parseCount, runVerb, usageError, verb } from './context.js';
+import { packageVersion } from './version.js';
+
+interface ExportFlags {
+  readonly sae?: readonly string[];
+  readonly pixelsOnly?: boolean;
+  readonly out?: string;
+  readonly kind: ExportKind;
+  readonly tap?: readonly string[];
+  readonly batch?: number;
+  readonly size?: readonly [number, number];
+  readonly weights: WeightStorage;
+}
+
+const DEFAULT_OUT = 'explain.onnx';
+
+/** "224" or "224x320" (height x width). Throws FactError E_USAGE. */
+function parseSize(text: string): readonly [number, number] {
+  const [height, width = height, ...rest] = text.split('x').map(Number);
+  if (rest.length === 0 && [height, width].every((v) => Number.isInteger(v) && v > 0)) return [height, width];
+  throw usageError(`"${text}" is not a size`, 'Give a number of pixels, or height x width such as 224x320.');
+}
+
+/** An autoencoder as FOLDER or FOLDER@TAP: the folder, and the tap that it must have. */
+function parseSae(text: string): { folder: string; tap: string | null } {
+  const at = text.lastIndexOf('@');
+  if (at <= 0 || existsSync(text)) return { folder: text, tap: null };
+  return { folder: text.slice(0, at), tap: text.slice(at + 1) };
+}
+
+function checkTaps(named: readonly ReturnType<typeof parseSae>[], { concepts, traces }: ChosenSaes): void {
+  for (const { folder, tap } of named) {
+    const found = [concepts, traces].find((one) => one?.path === folder);
+    if (tap === null || found === null || found === undefined || found.sae.tap === tap) continue;
+    throw usageError(
+      `${folder} is an autoencoder for tap "${found.sae.tap}", not "${tap}"`,
+      `Write --sae ${folder}@${found.sae.tap}, or leave the tap out.`,
+    );
+  }
+}
+
+async function openAll(model: BcosModel, folder: string, flags: ExportFlags): Promise<ChosenSaes> {
+  if (flags.pixelsOnly || flags.kind !== 'explain') return { concepts: null, traces: null };
+  const named = (flags.sae ?? []).map(parseSae);
+  const chosen = await openSaes(
+    model,
+    folder,
+    named.map((one) => one.folder),
+  );
+  checkTaps(named, chosen);
+  return chosen;
+}
+
+const hashOf = async (found: FoundSae | null): Promise<string | undefined> =>
+  found === null ? undefined : sha256File(join(found.path, SAE_WEIGHTS_FILE));
+
+function summary(out: string, file: ExportedModel): string {
+  const megabytes = (file.bytes.length / 1e6).toFixed(1);
+  return [
+    `${out}: ${megabytes} MB, opset 17`,
+    `  inputs   ${file.inputs.join(', ')}`,
+    `  outputs  ${file.outputs.join(', ')}`,
+  ].join('\n');
+}
+
+async function run(context: CliContext, model: string | undefined, flags: ExportFlags): Promise<number> {
+  if (flags.tap !== undefined && flags.kind !== 'features')
+    throw usageError(
+      '--tap is given, but no features are exported',
+      'Add --kind features, or leave --tap out.',
+    );
+  const out = resolve(flags.out ?? DEFAULT_OUT);
+  if (context.engine !== 'auto' && context.engine !== 'onnx')
+    throw usageError(`engine ${context.engine} cannot export`, 'Leave --engine out, or give --engine onnx.');
+  await startEngine({
+    engine: 'onnx',
+    ...(context.threads === undefined ? {} : { threads: context.threads }),
+  });
+  const folder = model ?? defaultModelFolder();
+  const network = await loadModel(folder);
+  const saes = await openAll(network, folder, flags).catch((error: unknown) => {
+    network.dispose();
+    throw error;
+  });
+  try {
+    const [sae, early] = [await hashOf(saes.concepts), await hashOf(saes.traces)];
+    const file = exportModel(
+      { model: network, sae: saes.concepts?.sae ?? null, early: saes.traces?.sae ?? null },
+      {
+        kind: flags.kind,
+        weights: flags.weights,
+        packageVersion: packageVersion(),
+        saeHashes: { ...(sae === undefined ? {} : { sae }), ...(early === undefined ? {} : { early }) },
+        ...(flags.batch === undefined ? {} : { batch: flags.batch }),
+        ...(flags.size === undefined ? {} : { size: flags.size }),
+        ...(flags.tap === undefined ? {} : { taps: flags.tap }),
+      },
+    );
+    writeFileAtomic(out, file.bytes);
+    const { inputs, outputs, metadata } = file;
+    context.print(summary(out, file), { file: out, bytes: file.bytes.length, inputs, outputs, metadata });
+    return 0;
+  } finally {
+    saes.concepts?.sae.dispose();
+    saes.traces?.sae.dispose();
+    network.dispose();
+  }
+}
+
+/** `fact export [MODEL]` */
+export function register(program: Command): void {
+  verb(program, 'export', 'an ONNX file that predicts and explains in any runtime, without this program')
+    .argument('[model]', 'network (default: the one that comes with this program)')
+    .option(
+      '--sae <folder[@tap]>',
+      'autoencoder; twice for traces between two taps (default: those that lie with the network)',
+      collect,
+    )
+    .option('--pixels-only', 'no autoencoder: explain pixels, not concepts')
+    .option('-o, --out <file>', `file to write (default: ${DEFAULT_OUT})`)
+    .addOption(new Option('--kind <kind>', 'what it computes').choices(EXPORT_KINDS).default('explain'))
+    .option('--tap <name>', 'tap of --kind features; may be given several times', collect)
+    .option('--batch <n>', 'images in one run (default: any number)', parseCount)
+    .option('--size <pixels>', 'size of the images (default: what the network was made for)', parseSize)
+    .addOption(
+      new Option('--weights <type>', 'storage of the weights').choices(WEIGHT_STORAGES).default('f32'),
+    )
+    .action((model: string | undefined, flags: ExportFlags, command: Command) =>
+      runVerb(command, (context) => run(context, model, flags)),
+    );
+}
