@@ -63,7 +63,7 @@ describe('DINOv2', () => {
     const { token, tokens } = await program(image);
     const tolerance = goldenTolerance(c.noise);
     expect(relativeError(token.dataSync(), c.token)).toBeLessThan(tolerance);
-    const values = tokens.dataSync();
+    const values = tokens.dataSync() as Float32Array;
     const u = fill('tap:norm', values.length, c.seed, 0, 1);
     const proj = values.reduce((sum, v, i) => sum + v * u[i], 0);
     expect(Math.abs(proj - c.proj) / c.l2).toBeLessThan(tolerance);
