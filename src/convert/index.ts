@@ -18,3 +18,4 @@ export { encodePyTorch, writePyTorch } from './pytorchWriter.js';
 export { type Checkpoint, type CheckpointFormat, parseCheckpoint, readCheckpoint } from './readCheckpoint.js';
 export { type Recognised, recognise } from './recognise.js';
 export { encodeSafetensors, readSafetensors, writeSafetensors } from './safetensors.js';
+export * from './zoo/index.js';

@@ -107,13 +107,15 @@ export class PartFile {
     }
   }
 
-  /** Flushes and closes; the bytes stay for a later attempt. */
+  /** Flushes and closes; the bytes stay for a later attempt, an empty part does not. */
   async close(): Promise<void> {
     const handle = this.handle;
     this.handle = null;
+    if (handle === null) return;
     try {
-      await handle?.sync();
-      await handle?.close();
+      await handle.sync();
+      await handle.close();
+      if (this.length === 0) this.remove();
     } catch (error) {
       throw writeError(this.path, error);
     }
