@@ -3,14 +3,10 @@ import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { writeFileAtomic } from '../core/atomicFile.js';
 import { sha256File } from '../core/hash.js';
+import { WEIGHT_STORAGES, type WeightStorage } from '../engine/onnx/weightStorage.js';
 import { startEngine } from '../engine/start.js';
 import { type ExportedModel, exportModel } from '../explain/exportedModel.js';
-import {
-  EXPORT_KINDS,
-  type ExportKind,
-  WEIGHT_STORAGES,
-  type WeightStorage,
-} from '../explain/exportedNotes.js';
+import { EXPORT_KINDS, type ExportKind } from '../explain/exportedNotes.js';
 import { SAE_WEIGHTS_FILE } from '../explain/sae.js';
 import { type ChosenSaes, defaultModelFolder, type FoundSae, openSaes } from '../explain/shipped.js';
 import type { BcosModel } from '../models/bcosModel.js';

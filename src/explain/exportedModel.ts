@@ -5,16 +5,11 @@ import { type ExportInput, traceToParts } from '../engine/export.js';
 import { BATCH } from '../engine/onnx/dynamic.js';
 import type { GraphParts } from '../engine/onnx/graph.js';
 import { serializeModel } from '../engine/onnx/proto.js';
+import { shareConstants } from '../engine/onnx/sharedConstants.js';
+import { storeWeights, type WeightStorage } from '../engine/onnx/weightStorage.js';
 import type { TensorTree } from '../engine/tensorTree.js';
 import { explanationGraph, TRACED } from './exportedGraph.js';
-import {
-  type ExportKind,
-  type NotedSae,
-  notesOf,
-  OPEN_SEAL,
-  SEAL_KEY,
-  type WeightStorage,
-} from './exportedNotes.js';
+import { type ExportKind, type NotedSae, notesOf, OPEN_SEAL, SEAL_KEY } from './exportedNotes.js';
 import { type ExportSource, explanationProgram, plainProgram } from './exportedProgram.js';
 import { matchSae, type Sae } from './sae.js';
 
@@ -103,6 +98,7 @@ export function exportModel(source: ExportSource, options: ExportModelOptions): 
     const run = plainProgram(source, kind === 'features' ? taps : []);
     parts = traceToParts(run as Traceable, [image], { name });
   }
+  parts = storeWeights(shareConstants(parts), weights);
   const outputs = parts.outputs.map((port) => port.name);
   const notes = notesOf({
     kind,

@@ -4,6 +4,7 @@
  * seal themselves replaced by zeros.
  */
 import type { ModelNotes } from '../engine/onnx/proto.js';
+import type { WeightStorage } from '../engine/onnx/weightStorage.js';
 import type { ModelSpec } from '../models/spec.js';
 import { GROUPS } from './exportedGraph.js';
 import { LEDGER_COLUMNS } from './exportedLedger.js';
@@ -12,10 +13,6 @@ import type { Sae } from './sae.js';
 /** What a file computes: the explanation, logits alone, or features at taps. */
 export const EXPORT_KINDS = ['explain', 'predict', 'features'] as const;
 export type ExportKind = (typeof EXPORT_KINDS)[number];
-/** How weights lie in the file. */
-export const WEIGHT_STORAGES = ['f32'] as const;
-export type WeightStorage = (typeof WEIGHT_STORAGES)[number];
-
 /** Version of the files' layout: inputs, outputs and metadata keys. */
 export const EXPORT_FORMAT = 'fact-explanation/1';
 export const SEAL_KEY = 'content_sha256';

@@ -23,7 +23,7 @@ const INPUT_TAP = 'input';
 
 /** What is exported: the network and what is spliced in. */
 export interface ExportSource {
-  readonly model: Pick<BcosModel, 'segment' | 'spec' | 'stageNames'>;
+  readonly model: Pick<BcosModel, 'segment' | 'spec' | 'stageNames' | 'tapName'>;
   /** Autoencoder whose concepts are explained; null: pixels only. */
   readonly sae: Sae | null;
   /** Autoencoder at an earlier tap, for traces. */
