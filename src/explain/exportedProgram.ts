@@ -5,7 +5,6 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { TensorTree } from '../engine/tensorTree.js';
-import type { BcosModel } from '../models/bcosModel.js';
 import {
   attributeConcepts,
   attributePixels,
@@ -16,14 +15,14 @@ import {
 } from './conceptProgram.js';
 import { networkPart } from './networkPart.js';
 import { type NetworkPart, runPart } from './parts.js';
-import type { Sae } from './sae.js';
+import type { Sae, TappedModel } from './sae.js';
 
 /** Tap at which the image has its six channels. */
 const INPUT_TAP = 'input';
 
 /** What is exported: the network and what is spliced in. */
 export interface ExportSource {
-  readonly model: Pick<BcosModel, 'segment' | 'spec' | 'stageNames' | 'tapName'>;
+  readonly model: TappedModel;
   /** Autoencoder whose concepts are explained; null: pixels only. */
   readonly sae: Sae | null;
   /** Autoencoder at an earlier tap, for traces. */
