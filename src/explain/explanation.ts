@@ -23,7 +23,7 @@ export interface ExplainImage {
   readonly trueClass: number | null;
 }
 
-/** A class with what the network gave it. Probabilities are sigmoids of the logits: B-cos networks are trained so. */
+/** A class with what the network gave it; `probabilityOf` says what the probability is. */
 export interface ClassScore {
   readonly index: number;
   readonly name: string;

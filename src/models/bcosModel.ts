@@ -54,8 +54,10 @@ export class BcosModel {
   }
 
   private indexOf(tap: string): number {
-    const index = this.stages.findIndex((stage) => stage.name === tap);
-    if (index >= 0 && tap !== LAST) return index;
+    // B-cos ViTs are wrapped in the reference: its module paths begin with "0.".
+    const wanted = new Set([tap, tap.replace(/^0\./, '')]);
+    const index = this.stages.findIndex((stage) => wanted.has(stage.name));
+    if (index >= 0 && this.stages[index].name !== LAST) return index;
     const taps = this.stageNames.slice(0, -1);
     const nearest = nearestName(tap, taps);
     throw new FactError({
@@ -84,7 +86,8 @@ export class BcosModel {
         exitCode: 2,
       });
     }
-    const shape = from === null ? [null, null, 3] : (this.shapes.get(from) ?? []).slice(1);
+    const shape =
+      start === 0 ? [null, null, 3] : (this.shapes.get(this.stages[start - 1].name) ?? []).slice(1);
     const input = tf.input({ shape, name: from === null ? 'image' : `after_${from}` });
     const output = this.stages.slice(start, end).reduce((value, stage) => stage.wire(value), input);
     const model = tf.model({ inputs: input, outputs: output, name: this.spec.arch });

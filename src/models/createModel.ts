@@ -101,6 +101,7 @@ export function createModel(arch: string, options: CreateOptions = {}): BcosMode
     format: 'fact-model',
     version: 1,
     arch: found.name,
+    kind: found.kind,
     options: network,
     inputSize,
     preprocessing: preprocessing ?? preprocessingOf(found, inputSize),

@@ -1,14 +1,15 @@
 import type { Architecture } from './architecture.js';
 import { FAMILY_OPTIONS, type Family, type FamilyOptions, type ResolvedOptions } from './options.js';
 import { PUBLISHED, type Published } from './published.js';
-import type { Preprocessing } from './spec.js';
+import type { ModelSpec, Preprocessing } from './spec.js';
 
 /** One network of the registry. */
 export interface EntryOf<F extends Family> {
   readonly name: string;
   readonly family: F;
-  /** B-cos: exact explanations, six input channels; else a standard network: three normalised channels. */
+  /** B-cos: exact explanations, six input channels. Others: three normalised channels. */
   readonly bcos: boolean;
+  readonly kind: ModelSpec['kind'];
   /** Not a network of its own but a family to be shaped by options. */
   readonly general: boolean;
   readonly description: string;
@@ -55,6 +56,7 @@ export function entriesOf<F extends Family>(maker: FamilyMaker<F>) {
     name,
     family: maker.family,
     bcos: maker.bcos,
+    kind: maker.bcos ? 'bcos' : maker.family === 'dinov2' ? 'features' : 'standard',
     general,
     description,
     defaults,

@@ -13,6 +13,8 @@ export const modelSpecSchema = z.strictObject({
   version: z.literal(1),
   /** Name in the registry. */
   arch: z.string(),
+  /** `bcos` explains exactly; `standard` classifies only (softmax); `features` names no classes. */
+  kind: z.enum(['bcos', 'standard', 'features']).default('bcos'),
   options: modelOptionsSchema,
   /** Height and width that the network was made for; it computes on others too. */
   inputSize: z.tuple([size, size]),

@@ -18,6 +18,8 @@ export interface StateEntry {
   fromTorch(values: Float32Array): Float32Array;
   /** A copy of the values in PyTorch's layout. */
   read(): Float32Array | BigInt64Array;
+  /** Values in PyTorch's layout as the variable holds them; nothing is written. Throws FactError E_STATE_VALUE. */
+  toVariable(values: Float32Array | BigInt64Array): Float32Array | Int32Array;
   /** Replaces the values, given in PyTorch's layout. Throws FactError E_STATE_VALUE. */
   write(values: Float32Array | BigInt64Array): void;
 }
@@ -47,6 +49,16 @@ function entryOf(layer: tf.layers.Layer, weight: tf.LayerVariable): StateEntry {
       weight.write(tf.tensor(values, variable.shape, dtype));
     });
   };
+  const toVariable = (values: Float32Array | BigInt64Array): Float32Array | Int32Array => {
+    if (values.length !== variable.size)
+      throw valueError(name, `${values.length} values, expected ${variable.size}`);
+    if (values instanceof BigInt64Array !== isCounter)
+      throw valueError(name, `expected ${isCounter ? 'int64' : 'float32'} values`);
+    if (!(values instanceof BigInt64Array)) return layout.fromTorch(values, variable.shape);
+    if (values.some((v) => v >= INT32_LIMIT || v < -INT32_LIMIT))
+      throw valueError(name, 'the counter does not fit into 32 bits');
+    return Int32Array.from(values, Number);
+  };
   return {
     name,
     shape: layout.torchShape(variable.shape),
@@ -59,19 +71,8 @@ function entryOf(layer: tf.layers.Layer, weight: tf.LayerVariable): StateEntry {
       isCounter
         ? BigInt64Array.from(variable.dataSync(), (v) => BigInt(v))
         : layout.toTorch(variable.dataSync() as Float32Array, variable.shape),
-    write: (values) => {
-      if (values.length !== variable.size)
-        throw valueError(name, `${values.length} values, expected ${variable.size}`);
-      if (values instanceof BigInt64Array !== isCounter)
-        throw valueError(name, `expected ${isCounter ? 'int64' : 'float32'} values`);
-      if (values instanceof BigInt64Array) {
-        if (values.some((v) => v >= INT32_LIMIT || v < -INT32_LIMIT))
-          throw valueError(name, 'the counter does not fit into 32 bits');
-        assign(Int32Array.from(values, Number));
-      } else {
-        assign(layout.fromTorch(values, variable.shape));
-      }
-    },
+    toVariable,
+    write: (values) => assign(toVariable(values)),
   };
 }
 
