@@ -1,5 +1,4 @@
 /** Small RGB pictures on plain arrays: what the report's PNG files and the page are composed of. */
-import sharp from 'sharp';
 import { centerOffset } from '../data/evalTransform.js';
 import { resizeBilinear, shorterSideSize } from '../data/resize.js';
 import type { Preprocessing } from '../models/spec.js';
@@ -136,11 +135,4 @@ export function contributionPicture(map: PixelMap, width: number): Picture {
   const large = resizeMap(smooth, [map.height, map.width], [height, width]);
   const colours = contributionColours(large, contributionCutoff(large));
   return { width, height, data: Uint8Array.from(colours, (v) => Math.round(255 * v)) };
-}
-
-/** PNG file of a picture. */
-export async function encodePng(picture: Picture): Promise<Buffer> {
-  return sharp(picture.data, { raw: { width: picture.width, height: picture.height, channels: 3 } })
-    .png({ compressionLevel: 6, adaptiveFiltering: true })
-    .toBuffer();
 }

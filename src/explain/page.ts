@@ -2,7 +2,6 @@
 import type { Preprocessing } from '../models/spec.js';
 import {
   contributionPicture,
-  encodePng,
   gradientPicture,
   lit,
   networkInput,
@@ -10,9 +9,9 @@ import {
   photograph,
   spotlight,
 } from './canvas.js';
+import { AGAINST_COLOUR, FOR_COLOUR } from './colours.js';
 import type { ConceptShare, Explanation } from './explanation.js';
 import { formatLedger } from './ledger.js';
-import { AGAINST_COLOUR, FOR_COLOUR } from './picture.js';
 import type { ReportContext, SkippedImage } from './report.js';
 import {
   contributionText,
@@ -35,7 +34,8 @@ const TILE = 150;
 const NARROW = 0.2;
 const TINY = 0.07;
 
-const STYLE = `
+/** Style sheet of an article and of the page around it. */
+export const STYLE = `
 :root{color-scheme:light;--for:${FOR_COLOUR};--against:${AGAINST_COLOUR}}
 *{box-sizing:border-box}
 body{font:16px/1.45 system-ui,sans-serif;margin:0 auto;max-width:1240px;padding:1.5rem;color:#1a1a1a;background:#fff}
@@ -57,29 +57,40 @@ summary{cursor:pointer}table{border-collapse:collapse;font-size:.9rem}td,th{padd
 .bad{color:#b2182b;font-weight:700}
 @media(max-width:760px){.columns{grid-template-columns:1fr}}`;
 
-function escapeHtml(text: string): string {
+/** Text as HTML. */
+export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 
-async function image(picture: Picture, alt: string): Promise<string> {
-  const data = (await encodePng(picture)).toString('base64');
-  return `<img width="${picture.width}" height="${picture.height}" alt="${escapeHtml(alt)}" src="data:image/png;base64,${data}">`;
+/** Makes the `src` of an HTML image: `pngUrl` in Node, a canvas in a browser. */
+export type PictureUrl = (picture: Picture) => Promise<string>;
+
+/** An image element. */
+async function imageTag(picture: Picture, alt: string, urlOf: PictureUrl): Promise<string> {
+  return `<img width="${picture.width}" height="${picture.height}" alt="${escapeHtml(alt)}" src="${await urlOf(picture)}">`;
 }
 
 function direction(share: number): 'for' | 'against' {
   return share < 0 ? 'against' : 'for';
 }
 
-async function conceptItem(e: Explanation, c: ConceptShare, photo: Picture, full: number): Promise<string> {
+async function conceptItem(
+  e: Explanation,
+  c: ConceptShare,
+  photo: Picture,
+  full: number,
+  urlOf: PictureUrl,
+): Promise<string> {
   const side = direction(c.share);
   const largest = Math.max(...e.concepts.map((other) => Math.abs(other.contribution)));
   const names = directions(e);
   const tile =
     c.map === null
       ? ''
-      : await image(
+      : await imageTag(
           lit(photo, spotlight(c.map, photo.width, photo.height)),
           `where concept ${c.concept} is in the photograph`,
+          urlOf,
         );
   const length = full > 0 ? (50 * Math.abs(c.share)) / full : 0;
   const details =
@@ -104,13 +115,18 @@ function balance(e: Explanation): string {
 }
 
 /** One image as an article. */
-export async function explanationArticle(e: Explanation, preprocessing: Preprocessing): Promise<string> {
+export async function explanationArticle(
+  e: Explanation,
+  preprocessing: Preprocessing,
+  urlOf: PictureUrl,
+): Promise<string> {
+  const image = (picture: Picture, alt: string): Promise<string> => imageTag(picture, alt, urlOf);
   const photo = photograph(e.image, preprocessing, PHOTO);
   const tile = photograph(e.image, preprocessing, TILE);
   const full = Math.max(0, ...e.concepts.map((c) => Math.abs(c.share)));
   const names = directions(e);
   const items: string[] = [];
-  for (const c of e.concepts) items.push(await conceptItem(e, c, tile, full));
+  for (const c of e.concepts) items.push(await conceptItem(e, c, tile, full, urlOf));
   const ranking = e.ranking
     .map(
       (c) =>

@@ -2,6 +2,7 @@
 import sharp from 'sharp';
 import type { Preprocessing } from '../models/spec.js';
 import { contributionPicture, gradientPicture, lit, type Picture, photograph, spotlight } from './canvas.js';
+import { AGAINST_COLOUR, FOR_COLOUR } from './colours.js';
 import type { Explanation } from './explanation.js';
 import { textPath, textWidth } from './glyphs.js';
 import {
@@ -29,8 +30,6 @@ const CARD_WIDTH = (WIDTH - LEFT - MARGIN) / COLUMNS;
 const TOP = 132;
 const CAPTION = 26;
 
-export const FOR_COLOUR = '#b2182b';
-export const AGAINST_COLOUR = '#2166ac';
 const INK = '#1a1a1a';
 const GREY = '#5a5a5a';
 const RULE = '#d0d0d0';

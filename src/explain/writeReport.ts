@@ -7,6 +7,7 @@ import type { Explanation } from './explanation.js';
 import { worstLedger } from './ledger.js';
 import { explanationArticle, reportPage } from './page.js';
 import { drawExplanation } from './picture.js';
+import { pngUrl } from './png.js';
 import { makeReport, type ReportContext, reportImage, type SkippedImage } from './report.js';
 import type { Report, ReportImage } from './reportSchema.js';
 
@@ -78,7 +79,7 @@ export async function writeReport(
       const isDetailed = images.length < DETAILED;
       const picture = `${PICTURE_FOLDER}/${pictureName(e.image.name, images.length)}`;
       writeFileAtomic(join(temporary, picture), await drawExplanation(e, preprocessing));
-      if (isDetailed) articles.push(await explanationArticle(e, preprocessing));
+      if (isDetailed) articles.push(await explanationArticle(e, preprocessing, pngUrl));
       images.push(reportImage(e, picture, isDetailed));
       worst = Math.max(worst, worstLedger(e.ledgers)?.relativeError ?? 0);
       onImage(e, images.length);

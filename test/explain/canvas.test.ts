@@ -1,14 +1,8 @@
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import {
-  contributionPicture,
-  encodePng,
-  lit,
-  networkInput,
-  photograph,
-  spotlight,
-} from '../../src/explain/canvas.js';
+import { contributionPicture, lit, networkInput, photograph, spotlight } from '../../src/explain/canvas.js';
 import type { ExplainImage } from '../../src/explain/explanation.js';
+import { encodePng } from '../../src/explain/png.js';
 
 /** An original 60 x 40 whose left third is red and whose rest is green; the network sees the middle 20 x 20 of 30 x 20. */
 function halfRed(): ExplainImage {
