@@ -12,14 +12,7 @@
  * 3 over y (s r, |.|, product); explain 1 over y; normal 2 over y, 2 over x. MaxOut adds 2 over s forward, 1 backward.
  */
 import * as tf from '@tensorflow/tfjs';
-import {
-  type ConvConfig,
-  conv2d,
-  conv2dFilterGrad,
-  conv2dInputGrad,
-  sumPool2d,
-  sumPool2dGrad,
-} from '../engine/ops.js';
+import { type ConvConfig, conv2d, conv2dFilterGrad, conv2dInputGrad } from '../engine/ops.js';
 import {
   applyScale,
   chooseMaxOut,
@@ -31,7 +24,8 @@ import {
 import { finiteNumber, wholeNumber } from './checks.js';
 import { closedForm } from './closedForm.js';
 import { Conv2dBase, type Conv2dBaseConfig } from './conv2dBase.js';
-import { groupRows, spreadGroups, sumOfSquares } from './groupSums.js';
+import { groupRows, spreadGroups } from './groupSums.js';
+import { patchSquares, patchSquaresBack } from './patchNorm.js';
 
 /** Inside the root of the patch norm. */
 const NORM_EPSILON = 1e-6;
@@ -52,16 +46,6 @@ export interface BcosConvRule {
   readonly maxOut: number;
   /** The output is divided by it (1: not at all). */
   readonly divisor: number;
-}
-
-/** P = patch sum of x^2: [N,H,W,C] -> [N,H',W',groups]. */
-function patchSquares(x: tf.Tensor4D, kernel: readonly [number, number], c: ConvConfig): tf.Tensor4D {
-  const plane = sumOfSquares(x, c.groups);
-  return isPointwise(kernel, c) ? plane : sumPool2d(plane, { ...c, kernel });
-}
-
-function isPointwise(kernel: readonly number[], c: ConvConfig): boolean {
-  return [...kernel, ...c.stride].every((v) => v === 1) && c.padding.every((v) => v === 0);
 }
 
 /** x [N,H,W,Cin], w [kh,kw,Cin/groups,Cout*maxOut] -> [N,H',W',Cout]; differentiable, see the top of the file. */
@@ -122,13 +106,8 @@ export function bcosConv2d(x: tf.Tensor4D, w: tf.Tensor4D, rule: BcosConvRule, e
       if (scaled.toNorm === null) return [throughFilters, dw];
       // 2 dP = -r^2 sum over the outputs of the group; the factor 2 of d(x^2) cancels the 1/2 of the root.
       const plane = tf.mul(tf.neg(tf.square(r)), groupRows(scaled.toNorm as tf.Tensor4D, conv.groups));
-      const back = isPointwise(kernel, conv)
-        ? (plane as tf.Tensor4D)
-        : sumPool2dGrad(plane as tf.Tensor4D, [...inputShape.slice(0, 3), conv.groups] as Shape4, {
-            ...conv,
-            kernel,
-          });
-      return [tf.add(throughFilters, tf.mul(x, spreadGroups(back, inputShape[3]))), dw];
+      const back = patchSquaresBack(plane as tf.Tensor4D, inputShape, kernel, conv);
+      return [tf.add(throughFilters, tf.mul(x, back)), dw];
     },
   );
 }

@@ -1,6 +1,13 @@
 import * as tf from '@tensorflow/tfjs';
+import type { CallArgs } from './callArgs.js';
 import { singleInput, singleShape } from './checks.js';
 import { closedForm } from './closedForm.js';
+
+export interface GeluConfig {
+  name?: string;
+  /** Explanation mode holds F(x) constant, so that y = F x is linear in x (B-cosified ViTs). Default false. */
+  detachable?: boolean;
+}
 
 /**
  * Exact GELU of the standard ViTs: y = x F(x), F the normal distribution function (erf form);
@@ -8,8 +15,15 @@ import { closedForm } from './closedForm.js';
  */
 export class Gelu extends tf.layers.Layer {
   static readonly className = 'Gelu';
+  readonly isDetachable: boolean;
 
-  override call(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor {
+  constructor(config: GeluConfig = {}) {
+    super(config as ConstructorParameters<typeof tf.layers.Layer>[0]);
+    this.isDetachable = config.detachable ?? false;
+  }
+
+  override call(inputs: tf.Tensor | tf.Tensor[], args?: CallArgs): tf.Tensor {
+    const isHeld = this.isDetachable && args?.explain === true;
     return tf.tidy(() => {
       const x = singleInput(inputs);
       return closedForm(
@@ -19,6 +33,7 @@ export class Gelu extends tf.layers.Layer {
           return { value: tf.mul(x, share), saved: [x, share] };
         },
         (dy, [x, share]) => {
+          if (isHeld) return [tf.mul(dy, share)];
           const density = tf.mul(tf.exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
           return [tf.mul(dy, tf.add(share, tf.mul(x, density)))];
         },
@@ -28,6 +43,10 @@ export class Gelu extends tf.layers.Layer {
 
   override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
     return singleShape(inputShape);
+  }
+
+  override getConfig(): tf.serialization.ConfigDict {
+    return { ...super.getConfig(), detachable: this.isDetachable };
   }
 }
 tf.serialization.registerClass(Gelu);

@@ -7,6 +7,8 @@ export { BatchNorm2d } from './batchNorm2d.js';
 export { BatchNormUncentered2d } from './batchNormUncentered2d.js';
 export { BcosConv2d, type BcosConv2dConfig } from './bcosConv2d.js';
 export { BcosConv2dWithScale, type BcosConv2dWithScaleConfig } from './bcosConv2dWithScale.js';
+export { BcosifiedConv2d, type BcosifiedConv2dConfig } from './bcosifiedConv2d.js';
+export { BcosifiedLinear, type BcosifiedLinearConfig } from './bcosifiedLinear.js';
 export { BcosLinear, type BcosLinearConfig } from './bcosLinear.js';
 export type { CallArgs } from './callArgs.js';
 export type { Pair } from './checks.js';
@@ -20,7 +22,7 @@ export {
 export { DetachableLayerNorm } from './detachableLayerNorm.js';
 export { DetachablePositionNorm2d } from './detachablePositionNorm2d.js';
 export { FirstToken } from './firstToken.js';
-export { Gelu } from './gelu.js';
+export { Gelu, type GeluConfig } from './gelu.js';
 export { GlobalAvgPool2d } from './globalAvgPool2d.js';
 export type { GroupNormConfig } from './groupNorm.js';
 export {

@@ -59,6 +59,25 @@ const examples: Record<string, Omit<LayerExample, 'name'>> = {
     true,
     TOKENS,
   ),
+  BcosifiedConv2d: image(
+    (name) => new layers.BcosifiedConv2d({ name, outChannels: 4, kernel: 3, padding: 1, b: 1.5, seed: 3 }),
+  ),
+  'BcosifiedConv2d 1x1': image((name) => new layers.BcosifiedConv2d({ name, outChannels: 4, b: 2 })),
+  'BcosifiedConv2d groups strided bias': image(
+    (name) =>
+      new layers.BcosifiedConv2d({ name, outChannels: 4, kernel: 3, stride: 2, groups: 2, bias: true }),
+    false,
+  ),
+  BcosifiedLinear: image(
+    (name) => new layers.BcosifiedLinear({ name, outFeatures: 5, b: 1.5, seed: 2 }),
+    true,
+    TOKENS,
+  ),
+  'BcosifiedLinear bias': image(
+    (name) => new layers.BcosifiedLinear({ name, outFeatures: 5, bias: true }),
+    false,
+    TOKENS,
+  ),
   NormedConv2d: image(
     (name) => new layers.NormedConv2d({ name, outChannels: 4, kernel: 3, stride: 2, seed: 4 }),
   ),
@@ -100,6 +119,7 @@ const examples: Record<string, Omit<LayerExample, 'name'>> = {
   MaxPool2d: image((name) => new layers.MaxPool2d({ name, kernel: 3, stride: 2, padding: 1 })),
   GlobalAvgPool2d: image((name) => new layers.GlobalAvgPool2d({ name })),
   Gelu: image((name) => new layers.Gelu({ name }), false, TOKENS),
+  'Gelu detachable': image((name) => new layers.Gelu({ name, detachable: true }), true, TOKENS),
   Attention: image((name) => new layers.Attention({ name, heads: 2 }), true, TOKENS),
   LayerScale: image((name) => new layers.LayerScale({ name, initial: 0.5 })),
   Patches: image((name) => new layers.Patches({ name, size: 2 }), true, [2, 4, 6, 3]),

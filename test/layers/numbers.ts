@@ -18,7 +18,10 @@ export function randomiseWeights(layer: tf.layers.Layer, key: number): void {
       const value = weight.read();
       if (value.dtype !== 'float32') return;
       const random = randomTensor(value.shape, key + i, 0.5);
-      weight.write(weight.originalName.endsWith('running_var') ? tf.add(tf.abs(random), 0.5) : random);
+      const { originalName } = weight;
+      if (originalName.endsWith('running_var')) weight.write(tf.add(tf.abs(random), 0.5));
+      else if (/(^|\/)b$/.test(originalName)) weight.write(tf.add(tf.abs(random), 1));
+      else weight.write(random);
     });
   });
 }
