@@ -64,6 +64,11 @@ function flipTolerance(golden: NetGolden): number {
   return (golden.maxOut ?? 1) > 1 ? MAXOUT_FLIP : 0;
 }
 
+/** Parameters above which a network goes through the engine stage by stage. */
+const LARGE = 5e7;
+
+type Tensors = Record<string, tf.Tensor>;
+
 /** Name of a golden's module here: B-cos ViTs are wrapped there, so that all their names begin with "0.". */
 function stageName(module: string): string {
   return module.replace(/^0\./, '');
@@ -206,53 +211,116 @@ class NetChecker {
   }
 
   /** Shares of the position embedding: with those of the image they make up the score. */
-  private positions(terms: Float32Array): void {
+  private positions(results: Tensors): void {
+    const images = this.input.items.length;
+    const terms = Object.keys(results)
+      .filter((name) => name.startsWith('terms '))
+      .map((name) => results[name].dataSync());
     this.input.items.forEach((item, n) => {
       const { positionalContribution: expected, inputTimesGrad } = item;
       if (expected === undefined) return;
-      const share = terms.length / this.input.items.length;
-      const own = terms.subarray(n * share, (n + 1) * share).reduce((sum, v) => sum + v, 0);
+      let own = 0;
+      for (const part of terms) {
+        const share = part.length / images;
+        for (let i = n * share; i < (n + 1) * share; i++) own += part[i];
+      }
       const scale = Math.abs(inputTimesGrad) + Math.abs(expected);
       this.addScaled(`explanation ${n} positional`, own, expected, scale, this.gradTolerance);
     });
   }
 
-  /** Every number of the golden as one program: values at the stages, gradients at each, scores. */
-  private program(names: readonly string[]): (x: tf.Tensor) => Record<string, tf.Tensor> {
-    const { model } = this;
+  /** Values at taps, each from the one before; the first from `start`. */
+  private async forward(start: string | null, taps: readonly string[], x: tf.Tensor): Promise<Tensors> {
     const explain = this.golden.bcos;
+    return this.run(
+      `${this.golden.name} ${taps[0]}`,
+      (input) => {
+        const values: Tensors = {};
+        let value = input;
+        let from = start;
+        for (const tap of taps) {
+          value = this.model.segment(from, tap).apply(value, { explain }) as tf.Tensor;
+          values[tap] = value;
+          from = tap;
+        }
+        return values;
+      },
+      [x],
+    );
+  }
+
+  /** Gradients at taps from the one at `end`, each from the one above it; shares of position embeddings between them. */
+  private async backward(
+    taps: readonly string[],
+    end: string,
+    values: Tensors,
+    above: tf.Tensor,
+  ): Promise<Tensors> {
+    const explain = this.golden.bcos;
+    return this.run(
+      `${this.golden.name} grad ${taps[0]}`,
+      (...inputs) => {
+        const results: Tensors = {};
+        let gradient = inputs[taps.length];
+        for (let i = taps.length - 1; i >= 0; i--) {
+          const next = taps[i + 1] ?? end;
+          const segment = this.model.segment(taps[i], next);
+          if (explain) {
+            const back = pullBack(networkPart(segment), inputs[i], gradient);
+            gradient = back.gradient;
+            results[`terms ${taps[i]}`] = back.constantTerms;
+          } else {
+            gradient = tf.grad((v: tf.Tensor) => segment.apply(v) as tf.Tensor)(inputs[i], gradient);
+          }
+          results[`grad ${taps[i]}`] = gradient;
+        }
+        return results;
+      },
+      [...taps.map((tap) => values[tap]), above],
+    );
+  }
+
+  /** Scores without the logit bias (adding and subtracting it would cost digits) and the gradient of the top ones. */
+  private async ends(last: string, value: tf.Tensor): Promise<Tensors> {
+    const end = networkPart(this.model.segment(last, null));
+    const classes = this.input.items.map((item) => item.cls);
+    return this.run(
+      `${this.golden.name} scores`,
+      (v) => {
+        const seeds = tf.oneHot(classes, this.model.spec.options.numClasses, 1, 0, 'float32');
+        return { scores: runPart(end, v), [`grad ${last}`]: pullBack(end, v, seeds).gradient };
+      },
+      [value],
+    );
+  }
+
+  /** Every number of the golden. Caller disposes. */
+  private async compute(images: tf.Tensor, names: readonly string[]): Promise<Tensors> {
+    const { model, golden } = this;
     const taps = ['input', ...names];
     const last = taps[taps.length - 1];
-    const classes = this.input.items.map((item) => item.cls);
-    // Scores without the logit bias: adding and subtracting it would cost digits.
-    const end = networkPart(model.segment(last, null));
-    const whole = networkPart(model.segment('input', null));
-    return (x) => {
-      const values: Record<string, tf.Tensor> = {};
-      let value = x;
-      let from: string | null = null;
-      for (const tap of taps) {
-        value = model.segment(from, tap).apply(value, { explain }) as tf.Tensor;
-        values[tap] = value;
-        from = tap;
+    // Networks of hundreds of megabytes go through the engine stage by stage, which bounds memory.
+    const length = model.countParameters() > LARGE ? 1 : taps.length;
+    const results: Tensors = {};
+    try {
+      for (let i = 0; i < taps.length; i += length) {
+        const from = i === 0 ? null : taps[i - 1];
+        const x = from === null ? images : results[from];
+        Object.assign(results, await this.forward(from, taps.slice(i, i + length), x));
       }
-      values.scores = runPart(end, value);
-      values.logits = model.network.apply(x) as tf.Tensor;
-      const seeds = tf.oneHot(classes, model.spec.options.numClasses, 1, 0, 'float32');
-      const top = (v: tf.Tensor): tf.Tensor => tf.sum(tf.mul(runPart(end, v), seeds));
-      // The gradient at each tap from the one above it: one backward pass in all.
-      let gradient = tf.grad(top)(values[last]);
-      values[`grad ${last}`] = gradient;
-      for (let i = taps.length - 2; i >= 0; i--) {
-        const part = model.segment(taps[i], taps[i + 1]);
-        const above = gradient;
-        gradient = tf.grad((v: tf.Tensor) => part.apply(v, { explain }) as tf.Tensor)(values[taps[i]], above);
-        values[`grad ${taps[i]}`] = gradient;
+      Object.assign(results, await this.ends(last, results[last]));
+      const lower = taps.slice(0, -1);
+      for (let end = lower.length; end > 0; end -= length) {
+        const some = lower.slice(Math.max(0, end - length), end);
+        const at = taps[end];
+        Object.assign(results, await this.backward(some, at, results, results[`grad ${at}`]));
       }
-      if (this.input.items[0].positionalContribution !== undefined)
-        values.positional = pullBack(whole, values.input, seeds).constantTerms;
-      return values;
-    };
+      const whole = (x: tf.Tensor): Tensors => ({ logits: model.network.apply(x) as tf.Tensor });
+      return Object.assign(results, await this.run(golden.name, whole, [images]));
+    } catch (error) {
+      tf.dispose(results);
+      throw error;
+    }
   }
 
   async check(): Promise<readonly GoldenCheck[]> {
@@ -266,7 +334,7 @@ class NetChecker {
     const names = stages.map((s) => s.stage);
     const unknown = names.filter((name) => !model.stageNames.includes(name));
     if (unknown.length > 0) throw new Error(`${golden.name}: no stages ${unknown.join(', ')}`);
-    const results = await this.run(golden.name, this.program(names), [images]);
+    const results = await this.compute(images, names);
     const read = (name: string): Float32Array =>
       toGolden(results[name], results[name].rank === 4 && !name.endsWith('to_patch_embedding.linear'));
     try {
@@ -277,7 +345,7 @@ class NetChecker {
       const logits = scores.map((s) => s + bias);
       this.add('logits', read('logits'), logits, tolerance);
       this.explanation(read('input'), read('grad input'));
-      if (results.positional !== undefined) this.positions(read('positional'));
+      this.positions(results);
       for (const wanted of stages) {
         const values = read(wanted.stage);
         this.stage(wanted, values);
