@@ -6,7 +6,12 @@ import { sha256File } from '../core/hash.js';
 import { WEIGHT_STORAGES, type WeightStorage } from '../engine/onnx/weightStorage.js';
 import { startEngine } from '../engine/start.js';
 import { type ExportedModel, exportModel } from '../explain/exportedModel.js';
-import { EXPORT_KINDS, type ExportKind } from '../explain/exportedNotes.js';
+import {
+  EXPORT_INPUTS,
+  EXPORT_KINDS,
+  type ExportInputKind,
+  type ExportKind,
+} from '../explain/exportedNotes.js';
 import { SAE_WEIGHTS_FILE } from '../explain/sae.js';
 import { type ChosenSaes, defaultModelFolder, type FoundSae, openSaes } from '../explain/shipped.js';
 import type { BcosModel } from '../models/bcosModel.js';
@@ -23,6 +28,7 @@ interface ExportFlags {
   readonly batch?: number;
   readonly size?: readonly [number, number];
   readonly weights: WeightStorage;
+  readonly input: ExportInputKind;
 }
 
 const DEFAULT_OUT = 'explain.onnx';
@@ -102,6 +108,7 @@ async function run(context: CliContext, model: string | undefined, flags: Export
       {
         kind: flags.kind,
         weights: flags.weights,
+        input: flags.input,
         packageVersion: packageVersion(),
         saeHashes: { ...(sae === undefined ? {} : { sae }), ...(early === undefined ? {} : { early }) },
         ...(flags.batch === undefined ? {} : { batch: flags.batch }),
@@ -137,6 +144,11 @@ export function register(program: Command): void {
     .option('--size <pixels>', 'size of the images (default: what the network was made for)', parseSize)
     .addOption(
       new Option('--weights <type>', 'storage of the weights').choices(WEIGHT_STORAGES).default('f32'),
+    )
+    .addOption(
+      new Option('--input <type>', 'prepared images, or photographs of any size as bytes')
+        .choices(EXPORT_INPUTS)
+        .default('float32'),
     )
     .action((model: string | undefined, flags: ExportFlags, command: Command) =>
       runVerb(command, (context) => run(context, model, flags)),

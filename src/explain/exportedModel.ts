@@ -1,6 +1,5 @@
 /** Networks and their explanations as ONNX files that any runtime runs: no autograd, no Python, nothing of this package. */
 import type * as tf from '@tensorflow/tfjs';
-import { sha256 } from '../core/hash.js';
 import { type ExportInput, traceToParts } from '../engine/export.js';
 import { BATCH } from '../engine/onnx/dynamic.js';
 import type { GraphParts } from '../engine/onnx/graph.js';
@@ -8,9 +7,11 @@ import { serializeModel } from '../engine/onnx/proto.js';
 import { shareConstants } from '../engine/onnx/sharedConstants.js';
 import { storeWeights, type WeightStorage } from '../engine/onnx/weightStorage.js';
 import type { TensorTree } from '../engine/tensorTree.js';
+import { addPhotoFront } from './exportedFront.js';
 import { explanationGraph, TRACED } from './exportedGraph.js';
-import { type ExportKind, type NotedSae, notesOf, OPEN_SEAL, SEAL_KEY } from './exportedNotes.js';
+import { type ExportInputKind, type ExportKind, type NotedSae, notesOf } from './exportedNotes.js';
 import { type ExportSource, explanationProgram, plainProgram } from './exportedProgram.js';
+import { sealBytes } from './exportedSeal.js';
 import { matchSae, type Sae } from './sae.js';
 
 export type { ExportSource } from './exportedProgram.js';
@@ -24,6 +25,8 @@ export interface ExportModelOptions {
   readonly size?: readonly [number, number];
   /** Taps whose features kind `features` gives; default those worth splicing at. */
   readonly taps?: readonly string[];
+  /** Default: prepared images; `uint8` takes photographs of any size as bytes and prepares them in the graph. */
+  readonly input?: ExportInputKind;
   /** Default f32. */
   readonly weights?: WeightStorage;
   /** Version of this package, for the metadata. */
@@ -58,16 +61,6 @@ function sizeOf(source: ExportSource, options: ExportModelOptions): readonly [nu
   return options.size ?? source.model.spec.preprocessing.crop;
 }
 
-/** Replaces the open seal at the end of a file by the hash of all its bytes. */
-function seal(bytes: Uint8Array): Uint8Array {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const at = buffer.lastIndexOf(SEAL_KEY);
-  const start = buffer.indexOf(OPEN_SEAL, at);
-  if (at < 0 || start < 0) throw new Error('the file has no place for its seal');
-  buffer.write(sha256(bytes), start, 'latin1');
-  return bytes;
-}
-
 /**
  * Writes a network, with its autoencoders, as one ONNX file; equal arguments give equal bytes. Engine `onnx` must be
  * current. Throws FactError E_EXPORT_ENGINE, E_SAE_MISMATCH, E_TAP_UNKNOWN, E_TAP_ORDER and the errors of tracing.
@@ -98,6 +91,10 @@ export function exportModel(source: ExportSource, options: ExportModelOptions): 
     const run = plainProgram(source, kind === 'features' ? taps : []);
     parts = traceToParts(run as Traceable, [image], { name });
   }
+  if (options.input === 'uint8') {
+    const names = { image: TRACED.image, photo: 'photo' };
+    parts = addPhotoFront(parts, names, batch ?? BATCH, { ...spec.preprocessing, crop: [...size] });
+  }
   parts = storeWeights(shareConstants(parts), weights);
   const outputs = parts.outputs.map((port) => port.name);
   const notes = notesOf({
@@ -108,11 +105,12 @@ export function exportModel(source: ExportSource, options: ExportModelOptions): 
     batch,
     taps,
     weights,
+    input: options.input ?? 'float32',
     lowerConstants: constants.lowerConstants,
     upperConstants: constants.upperConstants,
     packageVersion,
     outputs,
   });
-  const bytes = seal(serializeModel(parts, name, notes));
+  const bytes = sealBytes(serializeModel(parts, name, notes));
   return { bytes, inputs: parts.inputs.map((port) => port.name), outputs, metadata: notes.metadata ?? {} };
 }

@@ -13,6 +13,10 @@ import type { Sae } from './sae.js';
 /** What a file computes: the explanation, logits alone, or features at taps. */
 export const EXPORT_KINDS = ['explain', 'predict', 'features'] as const;
 export type ExportKind = (typeof EXPORT_KINDS)[number];
+/** How images go in: prepared, or as photographs. */
+export const EXPORT_INPUTS = ['float32', 'uint8'] as const;
+export type ExportInputKind = (typeof EXPORT_INPUTS)[number];
+
 /** Version of the files' layout: inputs, outputs and metadata keys. */
 export const EXPORT_FORMAT = 'fact-explanation/1';
 export const SEAL_KEY = 'content_sha256';
@@ -37,6 +41,7 @@ export interface NoteFacts {
   readonly batch: number | null;
   readonly taps: readonly string[];
   readonly weights: WeightStorage;
+  readonly input: ExportInputKind;
   readonly lowerConstants: readonly string[];
   readonly upperConstants: readonly string[];
   readonly packageVersion: string;
@@ -44,6 +49,8 @@ export interface NoteFacts {
 }
 
 const INPUT_TEXT = {
+  photo:
+    'photographs of one size, uint8 [N, any height, any width, 3], red, green, blue; scaled and cropped inside',
   image: 'pictures [N,3,H,W], red, green, blue, in [0,1]: byte / 255, no other normalisation',
   class_weights:
     'what is explained: the sum of weight x logit; [N,classes], or one row for all. All 0: the class that the network answers',
@@ -57,6 +64,7 @@ const INPUT_TEXT = {
 };
 
 const OUTPUT_TEXT: Readonly<Record<string, string>> = {
+  prepared: 'the photograph as the network sees it: [N,3,H,W] in [0,1]',
   logits:
     'logits of the network (with the autoencoder in it, where the file has one): [N,classes]; probability = sigmoid',
   predicted: 'class with the highest logit: [N]',
@@ -123,10 +131,9 @@ export function notesOf(facts: NoteFacts): ModelNotes {
     model_source: spec.source ?? '',
     weights: facts.weights,
     input: json({
-      name: 'image',
-      layout: 'NCHW',
-      channels: 'RGB',
-      range: [0, 1],
+      ...(facts.input === 'uint8'
+        ? { name: 'photo', layout: 'NHWC', channels: 'RGB', range: [0, 255], sizes: 'any; prepared inside' }
+        : { name: 'image', layout: 'NCHW', channels: 'RGB', range: [0, 1] }),
       height: facts.size[0],
       width: facts.size[1],
       batch: facts.batch ?? 'any',
