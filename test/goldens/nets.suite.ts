@@ -7,7 +7,8 @@ import type { BcosModel } from '../../src/models/bcosModel.js';
 import { createModel } from '../../src/models/createModel.js';
 import { listModels } from '../../src/models/registry.js';
 import type { GoldenCheck, GoldenSuite } from './checks.js';
-import { fill, fillRange, goldenTolerance, noiseImage, relativeError } from './format.js';
+import { fillModel } from './filledNet.js';
+import { fill, goldenTolerance, noiseImage, relativeError } from './format.js';
 import { type Run, runBaked, runEager, toGolden } from './moduleCase.js';
 
 interface StageNumbers {
@@ -72,20 +73,6 @@ type Tensors = Record<string, tf.Tensor>;
 /** Name of a golden's module here: B-cos ViTs are wrapped there, so that all their names begin with "0.". */
 function stageName(module: string): string {
   return module.replace(/^0\./, '');
-}
-
-/** Constant of the fill for counters. */
-const COUNTER = 7n;
-
-function fillModel(model: BcosModel, golden: NetGolden): void {
-  for (const entry of model.stateDict()) {
-    if (entry.dtype === 'int64') {
-      entry.write(BigInt64Array.of(COUNTER));
-      continue;
-    }
-    const [a, b] = golden.fill?.[entry.name] ?? fillRange(entry.name, entry.shape) ?? [0, 0];
-    entry.write(fill(entry.name, entry.variable.size, golden.caseSeed, a, b));
-  }
 }
 
 /** Images [N,H,W,3] of the case, p/256. */
