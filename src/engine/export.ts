@@ -22,15 +22,21 @@ export interface ExportOptions {
   readonly bake?: boolean;
 }
 
+/** A traced graph, as it was recorded and after the passes; what has equal names in both is equal. */
+export interface TracedGraphs {
+  readonly plain: GraphParts;
+  readonly optimised: GraphParts;
+}
+
 /**
  * Traces a function and returns its graph, not yet written: at a free batch size (null in an input's shape) by two
  * traces that are merged. Errors as in `traceToOnnx`.
  */
-export function traceToParts(
+export function traceGraphs(
   fn: (...args: tf.Tensor[]) => TensorTree,
   inputs: readonly ExportInput[],
   options: ExportOptions,
-): GraphParts {
+): TracedGraphs {
   const backend = tf.getBackend() === ONNX_BACKEND ? tf.backend() : null;
   if (!(backend instanceof OnnxBackend)) {
     throw new FactError({
@@ -45,13 +51,17 @@ export function traceToParts(
       shape: shape.map((size) => size ?? batch),
       dtype: dtype ?? ('float32' as const),
     }));
-    return optimise(
-      traceFunction(backend, fn, specs, { name: options.name, bake: options.bake ?? true }).parts,
-    );
+    return traceFunction(backend, fn, specs, { name: options.name, bake: options.bake ?? true }).parts;
   };
   const isFree = inputs.some(({ shape }) => shape.includes(null));
   const [first, second] = TRACE_BATCHES;
-  return isFree ? mergeBatches(traceAt(first), traceAt(second), options.name) : traceAt(first);
+  const one = traceAt(first);
+  if (!isFree) return { plain: one, optimised: optimise(one) };
+  const two = traceAt(second);
+  return {
+    plain: mergeBatches(one, two, options.name),
+    optimised: mergeBatches(optimise(one), optimise(two), options.name),
+  };
 }
 
 /**
@@ -65,5 +75,5 @@ export function traceToOnnx(
   inputs: readonly ExportInput[],
   options: ExportOptions,
 ): Uint8Array {
-  return serializeModel(traceToParts(fn, inputs, options), options.name);
+  return serializeModel(traceGraphs(fn, inputs, options).optimised, options.name);
 }

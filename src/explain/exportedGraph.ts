@@ -30,11 +30,17 @@ const LOOPS = [
 ] as const;
 
 /** Outputs of the traced function that only the graph itself needs. */
-const INTERNAL = ['scores', 'target', 'traced_presence'];
+const INTERNAL = ['target', 'traced_presence'];
 
-interface Sizes {
+export interface GraphSizes {
+  /** Images in a run, or the name of the free dimension. */
   readonly batch: number | string;
   readonly classes: number;
+  /** Concepts of the autoencoder; null without one. */
+  readonly concepts: number | null;
+  /** Columns of the network's constants below and above the tap. */
+  readonly lowerConstants: number;
+  readonly upperConstants: number;
 }
 
 function has(parts: GraphParts, name: string): boolean {
@@ -82,15 +88,10 @@ function ledgerPort(name: string, batch: number | string, ...more: readonly stri
   return { name, type: 'float64', dims: [batch, ...more, LEDGER_COLUMNS.length] };
 }
 
-/** Turns the traced explanation into the graph of the file. `latents`: concepts of the autoencoder, null without. */
-export function explanationGraph(
-  traced: GraphParts,
-  latents: number | null,
-  constants: { readonly upper: number; readonly lower: number },
-  sizes: Sizes,
-): GraphParts {
-  const { batch, classes } = sizes;
-  const hasConcepts = latents !== null;
+/** Turns the traced explanation into the graph of the file. */
+export function explanationGraph(traced: GraphParts, sizes: GraphSizes): GraphParts {
+  const { batch, classes, concepts } = sizes;
+  const hasConcepts = concepts !== null;
   let parts = traced;
   if (hasConcepts) {
     const loop = { column: TRACED.column, table: 'resolved_concepts', dimension: 'concepts' };
@@ -112,7 +113,7 @@ export function explanationGraph(
   if (hasConcepts) {
     editor.input({ name: 'concepts', type: 'int32', dims: ['choices', 'concepts'] });
     const entries = repeatRows(editor, 'concepts', rows, 'chosen_concepts');
-    const resolved = addRanks(editor, entries, latents);
+    const resolved = addRanks(editor, entries, concepts);
     editor.node('Identity', [resolved], {}, 'concept_ids');
     editor.output({ name: 'concept_ids', type: 'int32', dims: [batch, 'concepts'] });
     const users = ['want_concept_maps', 'want_traces'].filter((flag) => flags.includes(flag));
@@ -126,13 +127,13 @@ export function explanationGraph(
   }
   const score = targetScore(editor, 'target', 'scores');
   const above: LedgerTerms[] =
-    constants.upper > 0
+    sizes.upperConstants > 0
       ? [
           {
             value: editor.node('Slice', [
               'bias_terms',
               editor.ints(1),
-              editor.ints(1 + constants.upper),
+              editor.ints(1 + sizes.upperConstants),
               editor.ints(1),
             ]),
             axes: [1],
@@ -140,7 +141,7 @@ export function explanationGraph(
         ]
       : [];
   const below = (name: string, axis: number): LedgerTerms[] =>
-    constants.lower > 0 ? [{ value: name, axes: [axis] }] : [];
+    sizes.lowerConstants > 0 ? [{ value: name, axes: [axis] }] : [];
   const ledger = (
     name: string,
     left: string,

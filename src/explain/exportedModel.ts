@@ -1,6 +1,6 @@
 /** Networks and their explanations as ONNX files that any runtime runs: no autograd, no Python, nothing of this package. */
 import type * as tf from '@tensorflow/tfjs';
-import { type ExportInput, traceToParts } from '../engine/export.js';
+import { type ExportInput, type TracedGraphs, traceGraphs } from '../engine/export.js';
 import { BATCH } from '../engine/onnx/dynamic.js';
 import type { GraphParts } from '../engine/onnx/graph.js';
 import { serializeModel } from '../engine/onnx/proto.js';
@@ -10,7 +10,12 @@ import type { TensorTree } from '../engine/tensorTree.js';
 import { addPhotoFront } from './exportedFront.js';
 import { explanationGraph, TRACED } from './exportedGraph.js';
 import { type ExportInputKind, type ExportKind, type NotedSae, notesOf } from './exportedNotes.js';
-import { type ExportSource, explanationProgram, plainProgram } from './exportedProgram.js';
+import {
+  type ExportProgram,
+  type ExportSource,
+  explanationProgram,
+  plainProgram,
+} from './exportedProgram.js';
 import { sealBytes } from './exportedSeal.js';
 import { matchSae, type Sae } from './sae.js';
 
@@ -61,56 +66,97 @@ function sizeOf(source: ExportSource, options: ExportModelOptions): readonly [nu
   return options.size ?? source.model.spec.preprocessing.crop;
 }
 
+/** A program that was traced, the names of its constants, and what makes the file's graph of the traced one. */
+interface Recorded {
+  readonly traced: TracedGraphs;
+  readonly constants: Pick<ExportProgram, 'lowerConstants' | 'upperConstants'>;
+  readonly finish: (parts: GraphParts) => GraphParts;
+}
+
+function recordExplanation(source: ExportSource, image: ExportInput, name: string): Recorded {
+  const program = explanationProgram(source);
+  const { lowerConstants, upperConstants } = program;
+  const classes = source.model.spec.options.numClasses;
+  const [batch] = image.shape;
+  const inputs: ExportInput[] = [
+    image,
+    { name: TRACED.target, shape: [batch, classes] },
+    { name: TRACED.column, shape: [batch], dtype: 'int32' },
+  ];
+  const sizes = {
+    batch: batch ?? BATCH,
+    classes,
+    concepts: source.sae?.latents ?? null,
+    lowerConstants: lowerConstants.length,
+    upperConstants: upperConstants.length,
+  };
+  return {
+    traced: traceGraphs(program.run as unknown as Traceable, inputs, { name }),
+    constants: { lowerConstants, upperConstants },
+    finish: (parts) => explanationGraph(parts, sizes),
+  };
+}
+
+function recordPlain(
+  source: ExportSource,
+  taps: readonly string[],
+  image: ExportInput,
+  name: string,
+): Recorded {
+  return {
+    traced: traceGraphs(plainProgram(source, taps) as Traceable, [image], { name }),
+    constants: { lowerConstants: [], upperConstants: [] },
+    finish: (parts) => parts,
+  };
+}
+
+/**
+ * The graph with its weights stored as asked. What is rounded must be rounded once: where the passes made arrays that
+ * do not come of the network's weights by factors alone, the graph without passes is taken.
+ */
+function storedGraph(traced: TracedGraphs, weights: WeightStorage): GraphParts {
+  const { plain, optimised } = traced;
+  const shared = shareConstants(optimised, plain.constants);
+  const isSafe = weights === 'f32' || shared.strangers.length === 0;
+  return storeWeights(isSafe ? shared.parts : shareConstants(plain, plain.constants).parts, weights);
+}
+
 /**
  * Writes a network, with its autoencoders, as one ONNX file; equal arguments give equal bytes. Engine `onnx` must be
  * current. Throws FactError E_EXPORT_ENGINE, E_SAE_MISMATCH, E_TAP_UNKNOWN, E_TAP_ORDER and the errors of tracing.
  */
 export function exportModel(source: ExportSource, options: ExportModelOptions): ExportedModel {
-  const { kind = 'explain', batch = null, weights = 'f32', packageVersion } = options;
+  const { kind = 'explain', batch = null, weights = 'f32', input = 'float32', packageVersion } = options;
   const { spec } = source.model;
   const size = sizeOf(source, options);
-  const taps = options.taps ?? spec.taps;
-  const classes = spec.options.numClasses;
+  const taps = kind === 'features' ? (options.taps ?? spec.taps) : [];
   for (const sae of [source.sae, source.early]) if (sae !== null) matchSae(source.model, sae);
   const image: ExportInput = { name: TRACED.image, shape: [batch, 3, ...size] };
   const name = `${kind} ${spec.arch}`;
-  let parts: GraphParts;
-  let constants = { lowerConstants: [] as readonly string[], upperConstants: [] as readonly string[] };
-  if (kind === 'explain') {
-    const program = explanationProgram(source);
-    constants = program;
-    const inputs: ExportInput[] = [
-      image,
-      { name: TRACED.target, shape: [batch, classes] },
-      { name: TRACED.column, shape: [batch], dtype: 'int32' },
-    ];
-    const traced = traceToParts(program.run as unknown as Traceable, inputs, { name });
-    const counts = { upper: program.upperConstants.length, lower: program.lowerConstants.length };
-    parts = explanationGraph(traced, source.sae?.latents ?? null, counts, { batch: batch ?? BATCH, classes });
-  } else {
-    const run = plainProgram(source, kind === 'features' ? taps : []);
-    parts = traceToParts(run as Traceable, [image], { name });
-  }
-  if (options.input === 'uint8') {
-    const names = { image: TRACED.image, photo: 'photo' };
-    parts = addPhotoFront(parts, names, batch ?? BATCH, { ...spec.preprocessing, crop: [...size] });
-  }
-  parts = storeWeights(shareConstants(parts), weights);
+  const { traced, constants, finish } =
+    kind === 'explain' ? recordExplanation(source, image, name) : recordPlain(source, taps, image, name);
+  const finished = finish(storedGraph(traced, weights));
+  const preparation = { ...spec.preprocessing, crop: [size[0], size[1]] as [number, number] };
+  const parts =
+    input === 'uint8'
+      ? addPhotoFront(finished, { image: TRACED.image, photo: 'photo' }, batch ?? BATCH, preparation)
+      : finished;
   const outputs = parts.outputs.map((port) => port.name);
-  const notes = notesOf({
+  const saes = kind === 'explain' ? notedSaes(source, options) : [];
+  const facts = {
     kind,
     spec,
-    saes: kind === 'explain' ? notedSaes(source, options) : [],
+    saes,
     size,
     batch,
     taps,
     weights,
-    input: options.input ?? 'float32',
-    lowerConstants: constants.lowerConstants,
-    upperConstants: constants.upperConstants,
+    input,
+    ...constants,
     packageVersion,
     outputs,
-  });
+  };
+  const notes = notesOf(facts);
   const bytes = sealBytes(serializeModel(parts, name, notes));
   return { bytes, inputs: parts.inputs.map((port) => port.name), outputs, metadata: notes.metadata ?? {} };
 }

@@ -142,6 +142,11 @@ export class GraphEditor {
     return name;
   }
 
+  /** Adds a constant that has its name. */
+  stored(constant: GraphConstant): void {
+    this.constants.push(constant);
+  }
+
   /** An int64 list. */
   ints(...values: readonly number[]): string {
     return this.constant('int64', [values.length], BigInt64Array.from(values, BigInt));
