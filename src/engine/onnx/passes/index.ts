@@ -1,4 +1,5 @@
 import type { GraphParts } from '../graph.js';
+import { foldChannelFactors } from './channelFactors.js';
 
 /**
  * Exact rewritings of a traced graph before it is written: the same numbers (up to rounding), fewer or faster nodes.
@@ -7,7 +8,9 @@ import type { GraphParts } from '../graph.js';
 export type Pass = (parts: GraphParts) => GraphParts;
 
 /** In the order in which they run. */
-export const PASSES: readonly (readonly [name: string, pass: Pass])[] = [];
+export const PASSES: readonly (readonly [name: string, pass: Pass])[] = [
+  ['channel factors', foldChannelFactors],
+];
 
 /** Runs all passes. */
 export function optimise(parts: GraphParts): GraphParts {
