@@ -7,6 +7,8 @@ import * as tf from '@tensorflow/tfjs';
 import { FactError } from '../core/errors.js';
 import { AllNorm2d } from '../layers/allNorm2d.js';
 import { BatchNorm2d } from '../layers/batchNorm2d.js';
+import { BcosifiedConv2d } from '../layers/bcosifiedConv2d.js';
+import { BcosifiedLinear } from '../layers/bcosifiedLinear.js';
 import { LogitLayer } from '../layers/logitLayer.js';
 import { Norm } from '../layers/norm.js';
 import { type NetworkPart, withGain } from './parts.js';
@@ -39,6 +41,10 @@ function normAddend(layer: Norm): Addend | null {
 
 function addendOf(layer: tf.layers.Layer): Addend | null {
   if (layer instanceof Norm) return normAddend(layer);
+  if ((layer instanceof BcosifiedConv2d || layer instanceof BcosifiedLinear) && layer.hasBias) {
+    const bias = weightOf(layer, 'linear.bias');
+    return bias === null ? null : () => bias;
+  }
   if (layer.getClassName() === 'PosEmbSinCos2d') {
     return (x) => layer.call(tf.zerosLike(x), {}) as tf.Tensor;
   }

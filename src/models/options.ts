@@ -53,6 +53,9 @@ const FIELDS = {
   convStem: counts.max(12).nullable(),
   b: z.number().min(1),
   maxOut: count,
+  /** Biases of a B-cosified network, and its pool behind the stem. */
+  bias: z.boolean(),
+  pool: z.enum(['max', 'avg']),
   norm: z.enum(NORM_NAMES),
   /** affine: weight and bias; linear: weight only; unaffine: neither. */
   normParameters: z.enum(['affine', 'linear', 'unaffine']),
@@ -69,6 +72,19 @@ const ENDS = { numClasses, logitBias, temperature };
 const BCOS_CONVOLUTIONAL = { ...ENDS, b, maxOut, norm, normParameters, normEpsilon };
 const { width, blocks, block, stochasticDepth } = FIELDS;
 
+const DENSE = { width, blocks, growth: FIELDS.growth, bottleneck: FIELDS.bottleneck };
+const VIT = {
+  width,
+  depth: FIELDS.depth,
+  heads: FIELDS.heads,
+  headDim: FIELDS.headDim,
+  mlpDim: FIELDS.mlpDim,
+  patch: FIELDS.patch,
+  convStem: FIELDS.convStem,
+};
+/** First value of each layer's B; biases; pool. */
+const BCOSIFIED = { b, bias: FIELDS.bias, pool: FIELDS.pool };
+
 /** Options of each family: all of them, with no default. */
 export const FAMILY_OPTIONS = {
   resnet: z.strictObject({
@@ -81,26 +97,15 @@ export const FAMILY_OPTIONS = {
     groupWidth: FIELDS.groupWidth,
     stochasticDepth,
   }),
-  densenet: z.strictObject({
-    ...BCOS_CONVOLUTIONAL,
-    width,
-    blocks,
-    growth: FIELDS.growth,
-    bottleneck: FIELDS.bottleneck,
-  }),
+  densenet: z.strictObject({ ...BCOS_CONVOLUTIONAL, ...DENSE }),
   vgg: z.strictObject({ ...BCOS_CONVOLUTIONAL, stages: FIELDS.stages, hidden: FIELDS.hidden }),
   convnext: z.strictObject({ ...BCOS_CONVOLUTIONAL, width, blocks, stochasticDepth }),
-  vit: z.strictObject({
-    ...ENDS,
-    width,
-    depth: FIELDS.depth,
-    heads: FIELDS.heads,
-    headDim: FIELDS.headDim,
-    mlpDim: FIELDS.mlpDim,
-    patch: FIELDS.patch,
-    convStem: FIELDS.convStem,
-  }),
+  vit: z.strictObject({ ...ENDS, ...VIT }),
   standardResnet: z.strictObject({ ...ENDS, width, blocks, block }),
+  standardDensenet: z.strictObject({ ...ENDS, ...DENSE }),
+  bcosifiedResnet: z.strictObject({ ...ENDS, ...BCOSIFIED, width, blocks, block }),
+  bcosifiedDensenet: z.strictObject({ ...ENDS, ...BCOSIFIED, ...DENSE }),
+  bcosifiedVit: z.strictObject({ ...ENDS, b, bias: FIELDS.bias, ...VIT }),
   dinov2: z.strictObject({
     ...ENDS,
     width,

@@ -1,5 +1,6 @@
 import { FactError } from '../core/errors.js';
 import { nearestName } from '../core/nearest.js';
+import { bcosifiedEntries } from './catalogue/bcosified.js';
 import { cifarEntries, convolutionalEntries } from './catalogue/convolutional.js';
 import { standardEntries } from './catalogue/standard.js';
 import { vitEntries } from './catalogue/vits.js';
@@ -14,7 +15,13 @@ function index(entries: readonly ModelEntry[]): ReadonlyMap<string, ModelEntry> 
   return map;
 }
 
-const ENTRIES = index([...convolutionalEntries(), ...vitEntries(), ...standardEntries(), ...cifarEntries()]);
+const ENTRIES = index([
+  ...convolutionalEntries(),
+  ...vitEntries(),
+  ...standardEntries(),
+  ...bcosifiedEntries(),
+  ...cifarEntries(),
+]);
 
 /** `vitc_s` for `vitc_s_patch1_14`: a name without the patch and image size at its end. */
 const SHORT_NAMES: ReadonlyMap<string, string> = new Map(

@@ -4,6 +4,8 @@
  */
 import { Attention } from '../layers/attention.js';
 import { BcosConv2d } from '../layers/bcosConv2d.js';
+import { BcosifiedConv2d } from '../layers/bcosifiedConv2d.js';
+import { BcosifiedLinear } from '../layers/bcosifiedLinear.js';
 import { BcosLinear } from '../layers/bcosLinear.js';
 import { Conv2d } from '../layers/conv2d.js';
 import { DetachableGNLayerNorm2d } from '../layers/detachableGroupNorm2d.js';
@@ -35,6 +37,8 @@ export interface EncoderOptions {
   readonly mlpDim: number;
   /** B-cos maps, norms without bias, no activation; else plain maps with bias, GELU. */
   readonly bcos: boolean;
+  /** In place of the plain maps those of a B-cosified network: first value of their B, and whether there are biases. */
+  readonly bcosified?: { readonly b: number; readonly bias: boolean };
   readonly seed: number;
 }
 
@@ -49,20 +53,29 @@ export interface SimpleViTOptions extends EncoderOptions {
   readonly temperature: number | null;
 }
 
-type Kind = Pick<EncoderOptions, 'bcos' | 'seed'>;
+type Kind = Pick<EncoderOptions, 'bcos' | 'bcosified' | 'seed'>;
 
 function layerNorm(list: LayerList, name: string, o: Kind): Wiring {
-  return list.add(new DetachableLayerNorm({ name, bias: !o.bcos }));
+  return list.add(new DetachableLayerNorm({ name, bias: o.bcosified?.bias ?? !o.bcos }));
 }
 
-/** A B-cos linear map, or a plain one (with bias unless said otherwise). */
+/** A B-cos linear map, or a plain or B-cosified one (with bias unless said otherwise). */
 function linear(list: LayerList, name: string, outFeatures: number, o: Kind, bias = true): Wiring {
   const { seed } = o;
+  if (o.bcosified !== undefined) {
+    const { b, bias: hasBias } = o.bcosified;
+    const config = { name, outFeatures, b, bias: bias && hasBias, initial: INITIAL, seed } as const;
+    return list.add(new BcosifiedLinear(config));
+  }
   return list.add(
     o.bcos
       ? new BcosLinear({ name, outFeatures, initial: INITIAL, seed })
       : new Linear({ name, outFeatures, bias, initial: INITIAL, seed }),
   );
+}
+
+function gelu(name: string, o: Kind): Gelu {
+  return new Gelu({ name, detachable: o.bcosified !== undefined });
 }
 
 /** norm, queries/keys/values, attention, map of the heads. */
@@ -83,7 +96,7 @@ export function vitFeedForward(list: LayerList, path: string, o: EncoderOptions)
   return chain(
     layerNorm(list, `${path}.net.norm`, o),
     linear(list, `${path}.net.linear1`, o.mlpDim, o),
-    o.bcos ? straight : list.add(new Gelu({ name: `${path}.net.act` })),
+    o.bcos ? straight : list.add(gelu(`${path}.net.act`, o)),
     linear(list, `${path}.net.linear2`, o.dim, o),
   );
 }
@@ -110,11 +123,13 @@ export function vitConvStem(
     const stride = outChannels > channels ? 2 : 1;
     const shape = { outChannels, kernel: 3, stride, padding: 1 };
     const config = { name: at(0), ...shape, initial: INITIAL, seed: o.seed } as const;
+    const plain =
+      o.bcosified === undefined ? new Conv2d(config) : new BcosifiedConv2d({ ...config, ...o.bcosified });
     parts.push(
-      list.add(o.bcos ? new BcosConv2d(config) : new Conv2d(config)),
-      list.add(new DetachableGNLayerNorm2d({ name: at(1), bias: !o.bcos })),
+      list.add(o.bcos ? new BcosConv2d(config) : plain),
+      list.add(new DetachableGNLayerNorm2d({ name: at(1), bias: o.bcosified?.bias ?? !o.bcos })),
     );
-    if (!o.bcos) parts.push(list.add(new Gelu({ name: at(2) })));
+    if (!o.bcos) parts.push(list.add(gelu(at(2), o)));
     channels = outChannels;
   });
   return chain(...parts);
@@ -181,4 +196,23 @@ export function simpleViT(
   ];
   const taps = Array.from({ length: o.depth }, (_, i) => `transformer.encoder_${i}`);
   return { stages, taps, head: `${prefix}linear_head.linear` };
+}
+
+/** Describes the B-cosified twin of a standard ViT: its wiring and names, on six channels. */
+export function bcosifiedViT(
+  o: FamilyOptions<'bcosifiedVit'>,
+  seed: number,
+  initialise: boolean,
+): Architecture {
+  const list = new LayerList(initialise);
+  const { b, bias } = o;
+  // The stem's strides are those of the standard network, which starts from three channels.
+  const convStem = o.convStem === null ? null : { inChannels: 3, outChannels: o.convStem };
+  const options = { ...o, dim: o.width, bcos: false, bcosified: { b, bias }, convStem, seed };
+  const taps = Array.from({ length: o.depth }, (_, i) => `transformer.encoder_${i}`);
+  return {
+    stages: [bcosInput(list), ...simpleViTStages(list, '', options)],
+    taps,
+    head: 'linear_head.linear',
+  };
 }

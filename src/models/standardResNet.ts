@@ -1,18 +1,13 @@
 /**
- * Standard ResNets with the names of torchvision: plain convolutions without bias, batch norm, ReLU, max pooling, a
- * linear classifier on the average. Baselines and sources of B-cosification; no explanation mode.
+ * ResNets with the wiring and the names of torchvision: standard ones (plain convolutions without bias, batch norm, ReLU,
+ * max pooling, a linear classifier on the average; no explanation mode) and their B-cosified twins (standardParts.ts).
  *
  *     input -> conv1 -> bn1 -> relu -> maxpool -> layer1..S -> avgpool -> fc -> logits
  */
-import { BatchNorm2d } from '../layers/batchNorm2d.js';
-import { Conv2d, type Conv2dConfig } from '../layers/conv2d.js';
-import { GlobalAvgPool2d } from '../layers/globalAvgPool2d.js';
-import { Linear } from '../layers/linear.js';
-import { MaxPool2d } from '../layers/maxPool2d.js';
 import { Relu } from '../layers/relu.js';
 import { type Architecture, chain, LayerList, straight, sumOf, type Wiring } from './architecture.js';
-import { logits, normalisedInput } from './ends.js';
 import type { FamilyOptions } from './options.js';
+import { bcosifiedParts, type ConvOptions, STANDARD_PARTS, type StandardParts } from './standardParts.js';
 
 /** Channels out of a bottleneck block per channel of its stage. */
 const BOTTLENECK_EXPANSION = 4;
@@ -30,25 +25,18 @@ function blockChannels(block: 'basic' | 'bottleneck', planes: number): number {
   return block === 'basic' ? planes : planes * BOTTLENECK_EXPANSION;
 }
 
-/** A convolution and its norm. */
-function convNorm(
-  list: LayerList,
-  conv: string,
-  norm: string,
-  config: Omit<Conv2dConfig, 'name' | 'bias'>,
-): Wiring {
-  return chain(
-    list.add(new Conv2d({ name: conv, bias: false, ...config })),
-    list.add(new BatchNorm2d({ name: norm })),
-  );
-}
-
 /** One residual block, ReLU after the sum; the stride sits on the 3x3 convolution. */
-export function standardBlock(list: LayerList, path: string, o: StandardBlockOptions): Wiring {
+export function standardBlock(
+  list: LayerList,
+  path: string,
+  o: StandardBlockOptions,
+  parts: StandardParts = STANDARD_PARTS,
+): Wiring {
   const { seed, stride } = o;
   const outChannels = blockChannels(o.block, o.planes);
-  const part = (index: number, config: Omit<Conv2dConfig, 'name' | 'bias' | 'seed'>): Wiring =>
-    convNorm(list, `${path}.conv${index}`, `${path}.bn${index}`, { ...config, seed });
+  const convNorm = (conv: string, norm: string, config: ConvOptions): Wiring =>
+    chain(parts.conv(list, `${path}.${conv}`, { ...config, seed }), parts.norm(list, `${path}.${norm}`));
+  const part = (index: number, config: ConvOptions): Wiring => convNorm(`conv${index}`, `bn${index}`, config);
   const relu = (index: number): Wiring => list.add(new Relu({ name: `${path}.relu${index}` }));
   const body =
     o.block === 'basic'
@@ -65,28 +53,24 @@ export function standardBlock(list: LayerList, path: string, o: StandardBlockOpt
           part(3, { outChannels }),
         ];
   const changes = stride !== 1 || o.inChannels !== outChannels;
-  const shortcut = changes
-    ? convNorm(list, `${path}.downsample.0`, `${path}.downsample.1`, { outChannels, stride, seed })
-    : straight;
+  const shortcut = changes ? convNorm('downsample.0', 'downsample.1', { outChannels, stride }) : straight;
   return chain(sumOf(`${path}.add`, chain(...body), shortcut), relu(3));
 }
 
-/** Describes a standard ResNet; `seed` of its initial weights, `initialise` false leaves them zero. */
-export function standardResNet(
-  o: FamilyOptions<'standardResnet'>,
-  seed: number,
-  initialise: boolean,
-): Architecture {
+type Shape = Pick<
+  FamilyOptions<'standardResnet'>,
+  'width' | 'blocks' | 'block' | 'numClasses' | 'logitBias' | 'temperature'
+>;
+
+function describe(o: Shape, parts: StandardParts, seed: number, initialise: boolean): Architecture {
   const list = new LayerList(initialise);
-  const stem = { name: 'conv1', outChannels: o.width, kernel: 7, stride: 2, padding: 3, bias: false, seed };
+  const stem = { outChannels: o.width, kernel: 7, stride: 2, padding: 3, seed };
   const stages = [
-    normalisedInput(list),
-    list.stage('conv1', () => list.add(new Conv2d(stem))),
-    list.stage('bn1', () => list.add(new BatchNorm2d({ name: 'bn1' }))),
+    parts.input(list),
+    list.stage('conv1', () => parts.conv(list, 'conv1', stem)),
+    list.stage('bn1', () => parts.norm(list, 'bn1')),
     list.stage('relu', () => list.add(new Relu({ name: 'relu' }))),
-    list.stage('maxpool', () =>
-      list.add(new MaxPool2d({ name: 'maxpool', kernel: 3, stride: 2, padding: 1 })),
-    ),
+    list.stage('maxpool', () => parts.stemPool(list, 'maxpool')),
   ];
   let inChannels = o.width;
   o.blocks.forEach((count, stage) => {
@@ -95,17 +79,30 @@ export function standardResNet(
       const stride = stage > 0 && i === 0 ? 2 : 1;
       const options = { block: o.block, inChannels, planes, stride, seed };
       inChannels = blockChannels(o.block, planes);
-      return standardBlock(list, `layer${stage + 1}.${i}`, options);
+      return standardBlock(list, `layer${stage + 1}.${i}`, options, parts);
     };
     stages.push(
       list.stage(`layer${stage + 1}`, () => chain(...Array.from({ length: count }, (_, i) => block(i)))),
     );
   });
-  const fc = { name: 'fc', outFeatures: o.numClasses, initial: 'uniform-fan-in', seed } as const;
-  stages.push(
-    list.stage('avgpool', () => list.add(new GlobalAvgPool2d({ name: 'avgpool' }))),
-    list.stage('fc', () => list.add(new Linear(fc))),
-    logits(list, '', o),
-  );
+  stages.push(...parts.head(list, 'fc', { ...o, seed }));
   return { stages, taps: o.blocks.map((_, stage) => `layer${stage + 1}`), head: 'fc' };
+}
+
+/** Describes a standard ResNet; `seed` of its initial weights, `initialise` false leaves them zero. */
+export function standardResNet(
+  o: FamilyOptions<'standardResnet'>,
+  seed: number,
+  initialise: boolean,
+): Architecture {
+  return describe(o, STANDARD_PARTS, seed, initialise);
+}
+
+/** The same as a B-cosified network. */
+export function bcosifiedResNet(
+  o: FamilyOptions<'bcosifiedResnet'>,
+  seed: number,
+  initialise: boolean,
+): Architecture {
+  return describe(o, bcosifiedParts(o), seed, initialise);
 }
