@@ -21,6 +21,9 @@ expect.extend({
   },
 });
 
+// Tests neither read nor fill the user's cache; those of the cache name a folder of their own.
+process.env.FACT_CACHE ??= 'off';
+
 afterEach(() => {
   process.exitCode = undefined;
 });

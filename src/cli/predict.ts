@@ -1,21 +1,26 @@
 import type { Command } from 'commander';
+import { showProgress } from '../core/progress.js';
 import { listImages } from '../data/listImages.js';
-import { startEngine } from '../engine/start.js';
-import { Explainer } from '../explain/explainer.js';
-import { filledGroup, groupSize } from '../explain/explainFiles.js';
+import { groupSize, runFiles } from '../explain/explainFiles.js';
 import type { ClassScore } from '../explain/explanation.js';
-import { ImageFiles } from '../explain/imageFiles.js';
-import { defaultModelFolder } from '../explain/shipped.js';
+import { openSession } from '../explain/session.js';
 import { percent } from '../explain/words.js';
-import { loadModel } from '../models/loadModel.js';
 import { type CliContext, runVerb, verb } from './context.js';
-import { countOf } from './explain.js';
+import {
+  countOf,
+  type SessionFlags,
+  sharedOptions,
+  warnSkipped,
+  withModelOptions,
+} from './explainOptions.js';
+import { openResultFile, stoppedLine } from './resultFile.js';
+import { withSignals } from './signals.js';
+import { packageVersion } from './version.js';
 
 const DEFAULT_CLASSES = 5;
 
-interface PredictFlags {
-  readonly model?: string;
-  readonly top?: string;
+interface PredictFlags extends Pick<SessionFlags, 'model' | 'cache' | 'top'> {
+  readonly out?: string;
 }
 
 interface Prediction {
@@ -34,42 +39,79 @@ function textOf({ name, ranking }: Prediction): string {
 async function run(context: CliContext, paths: readonly string[], flags: PredictFlags): Promise<number> {
   const top = countOf('top', flags.top, DEFAULT_CLASSES);
   const listed = listImages(paths);
-  const engine = await startEngine({
-    engine: context.engine,
-    compile: context.compile,
-    ...(context.threads === undefined ? {} : { threads: context.threads }),
+  const sizeOf = (height: number, width: number): number => groupSize(height, width, listed.length);
+  const session = await openSession({
+    ...sharedOptions(context, flags),
+    saes: null,
+    first: { program: 'scores', count: sizeOf },
   });
-  const folder = flags.model ?? defaultModelFolder();
-  const model = await loadModel(folder);
-  const explainer = new Explainer(model, null);
   try {
-    context.log.info(`network ${model.spec.arch} of ${folder}, engine ${engine.name}`);
-    const files = new ImageFiles(listed, model.spec);
-    const size = groupSize(...model.spec.preprocessing.crop, listed.length);
-    const predictions: Prediction[] = [];
-    for await (const group of files.groups(size)) {
-      const scores = await explainer.scores(filledGroup(group, size));
-      group.forEach((image, i) => {
-        const prediction = { name: image.name, ranking: explainer.ranking(scores[i].alone, top) };
-        predictions.push(prediction);
-        if (!context.json) context.print(textOf(prediction), null);
-      });
-    }
-    for (const skipped of files.skipped) context.log.warn(`skipped: ${skipped.message}`);
-    if (context.json) context.print('', { images: predictions, skipped: files.skipped });
-    return 0;
+    return await withSignals(async (signal, exitStatus) => {
+      const { explainer, spec } = session;
+      context.log.info(
+        `network ${spec.arch} of ${session.modelFolder}, engine ${session.engine}${session.isStored ? ', compiled before' : ''}`,
+      );
+      const { model } = session.context('explain', packageVersion());
+      const header = {
+        format: 'fact-predictions',
+        version: 1,
+        packageVersion: packageVersion(),
+        engine: session.engine,
+        model,
+        top,
+      };
+      const { journal, done } = openResultFile<Prediction>(flags.out, header);
+      const progress = showProgress('predicting', listed.length, 'images', context.quiet);
+      try {
+        const run = await runFiles<Prediction>({
+          paths: listed,
+          spec,
+          size: sizeOf(...spec.preprocessing.crop),
+          journal,
+          done,
+          compute: async (images, places) => {
+            const scores = await explainer.scores(images);
+            return places.map((_, i) => ({
+              name: images[i].name,
+              ranking: explainer.ranking(scores[i].alone, top),
+            }));
+          },
+          onResult: (prediction, count) => {
+            if (!context.json) context.print(textOf(prediction), null);
+            progress.update(count);
+          },
+          signal,
+        });
+        progress.stop();
+        if (run.resumed > 0)
+          context.log.info(`${run.resumed} of ${listed.length} pictures were done by an earlier run`);
+        warnSkipped(context, run.skipped);
+        if (context.json) context.print('', { images: run.results, skipped: run.skipped });
+        if (run.isStopped) {
+          context.log.warn(stoppedLine(run.results.length, listed.length, flags.out));
+          return exitStatus();
+        }
+        return run.skipped.length > 0 ? 1 : 0;
+      } finally {
+        progress.stop();
+        journal?.close();
+      }
+    });
   } finally {
-    explainer.dispose();
-    model.dispose();
+    await session.close();
   }
 }
 
 /** `fact predict IMAGE...` */
 export function register(program: Command): void {
-  verb(program, 'predict', 'what the network sees in pictures: the likeliest classes with probabilities')
-    .argument('<images...>', 'picture files, or folders of pictures')
-    .option('--model <folder>', 'network (default: the one that comes with this program)')
+  const command = verb(
+    program,
+    'predict',
+    'what the network sees in pictures: the likeliest classes with probabilities',
+  ).argument('<images...>', 'picture files, or folders of pictures');
+  withModelOptions(command)
     .option('--top <n>', `classes shown (default: ${DEFAULT_CLASSES})`)
+    .option('--out <file>', 'results as lines of JSON, as they come; an unfinished file is gone on with')
     .action((images: string[], flags: PredictFlags, command: Command) =>
       runVerb(command, (context) => run(context, images, flags)),
     );

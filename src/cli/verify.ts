@@ -1,18 +1,26 @@
 import type { Command } from 'commander';
 import { showProgress } from '../core/progress.js';
 import { listImages } from '../data/listImages.js';
-import { DEFAULT_TOP } from '../explain/explainer.js';
-import { explainFiles, groupSize } from '../explain/explainFiles.js';
+import { groupSize, runFiles } from '../explain/explainFiles.js';
 import type { Explanation } from '../explain/explanation.js';
-import { ImageFiles } from '../explain/imageFiles.js';
-import { DEFAULT_TOLERANCE, formatLedger, worstLedger } from '../explain/ledger.js';
+import { formatLedger, worstLedger } from '../explain/ledger.js';
 import { makeReport, reportImage } from '../explain/report.js';
 import type { ReportImage } from '../explain/reportSchema.js';
-import { type CliContext, collect, runVerb, verb } from './context.js';
-import { type ExplainFlags, openForVerb } from './explain.js';
+import { type CliContext, runVerb, verb } from './context.js';
+import { openForVerb, type SessionFlags, warnSkipped, withSessionOptions } from './explainOptions.js';
+import { openResultFile, stoppedLine } from './resultFile.js';
+import { withSignals } from './signals.js';
 import { packageVersion } from './version.js';
 
-type VerifyFlags = Pick<ExplainFlags, 'model' | 'sae' | 'tolerance' | 'top'>;
+interface VerifyFlags extends SessionFlags {
+  readonly out?: string;
+}
+
+interface Verified {
+  readonly image: ReportImage;
+  readonly worst: number;
+  readonly text: string;
+}
 
 /** The sums of one image as text. */
 function ledgerText(e: Explanation): string {
@@ -34,49 +42,68 @@ function summaryLine(
 
 async function run(context: CliContext, paths: readonly string[], flags: VerifyFlags): Promise<number> {
   const listed = listImages(paths);
-  const session = await openForVerb(context, flags);
+  const sizeOf = (height: number, width: number): number => groupSize(height, width, listed.length);
+  const session = await openForVerb(context, flags, sizeOf);
   try {
-    const { explainer, model } = session;
-    const files = new ImageFiles(listed, model.spec);
-    const size = groupSize(...model.spec.preprocessing.crop, listed.length);
-    const progress = showProgress('verifying', listed.length, 'images', context.quiet);
-    const images: ReportImage[] = [];
-    let worst = 0;
-    try {
-      for await (const e of explainFiles(explainer, files, size, {})) {
-        images.push(reportImage(e, null, false));
-        worst = Math.max(worst, worstLedger(e.ledgers)?.relativeError ?? 0);
-        if (!context.json) context.print(ledgerText(e), null);
-        progress.update(images.length + files.skipped.length);
+    return await withSignals(async (signal, exitStatus) => {
+      const { explainer, spec } = session;
+      const about = session.context('verify', packageVersion());
+      const header = { format: 'fact-verified', version: 1, context: about };
+      const { journal, done } = openResultFile<Verified>(flags.out, header);
+      const progress = showProgress('verifying', listed.length, 'images', context.quiet);
+      try {
+        const run = await runFiles<Verified>({
+          paths: listed,
+          spec,
+          size: sizeOf(...spec.preprocessing.crop),
+          journal,
+          done,
+          compute: async (images, places) => {
+            const explained = (await explainer.explain(images)).slice(0, places.length);
+            return explained.map((e) => ({
+              image: reportImage(e, null, false),
+              worst: worstLedger(e.ledgers)?.relativeError ?? 0,
+              text: ledgerText(e),
+            }));
+          },
+          onResult: ({ text }, count) => {
+            if (!context.json) context.print(text, null);
+            progress.update(count);
+          },
+          signal,
+        });
+        progress.stop();
+        if (run.resumed > 0)
+          context.log.info(`${run.resumed} of ${listed.length} pictures were verified by an earlier run`);
+        warnSkipped(context, run.skipped);
+        const images = run.results.map(({ image }) => image);
+        const worst = run.results.reduce((largest, one) => Math.max(largest, one.worst), 0);
+        const report = makeReport(about, images, run.skipped, worst);
+        context.print(summaryLine(images, run.skipped.length, worst, explainer.tolerance), report);
+        if (run.isStopped) {
+          context.log.warn(stoppedLine(images.length, listed.length, flags.out));
+          return exitStatus();
+        }
+        return report.summary.failed > 0 || run.skipped.length > 0 ? 1 : 0;
+      } finally {
+        progress.stop();
+        journal?.close();
       }
-    } finally {
-      progress.stop();
-    }
-    for (const skipped of files.skipped) context.log.warn(`skipped: ${skipped.message}`);
-    const report = makeReport(session.context('verify', packageVersion()), images, files.skipped, worst);
-    context.print(summaryLine(images, files.skipped.length, worst, explainer.tolerance), report);
-    return report.summary.failed > 0 ? 1 : 0;
+    });
   } finally {
-    session.dispose();
+    await session.close();
   }
 }
 
 /** `fact verify IMAGE|FOLDER...` */
 export function register(program: Command): void {
-  verb(
+  const command = verb(
     program,
     'verify',
     'prove the sums: concepts add up to the logit, pixels to each concept; exit status 1 if not',
-  )
-    .argument('<images...>', 'picture files, or folders of pictures')
-    .option('--model <folder>', 'network (default: the one that comes with this program)')
-    .option(
-      '--sae <folder>',
-      'autoencoder; twice for traces between two taps (default: those that lie with the network)',
-      collect,
-    )
-    .option('--top <n>', `concepts whose pixel sums are checked (default: ${DEFAULT_TOP})`)
-    .option('--tolerance <number>', `largest relative error of a sum (default: ${DEFAULT_TOLERANCE})`)
+  ).argument('<images...>', 'picture files, or folders of pictures');
+  withSessionOptions(command, 'concepts whose pixel sums are checked')
+    .option('--out <file>', 'results as lines of JSON, as they come; an unfinished file is gone on with')
     .action((images: string[], flags: VerifyFlags, command: Command) =>
       runVerb(command, (context) => run(context, images, flags)),
     );

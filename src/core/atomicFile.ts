@@ -1,4 +1,13 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { FactError, messageOf, systemCodeOf } from './errors.js';
 
@@ -71,38 +80,72 @@ export function writeFileAtomic(path: string, content: Uint8Array | string | Ite
   }
 }
 
+/** Name of the folder to which an old target is moved while the new one takes its place. */
+function asideOf(target: string): string {
+  return join(dirname(target), `.${basename(target)}.replaced`);
+}
+
 /**
- * Replaces a folder as a whole: `fill` writes into a temporary sibling, which then takes the target's name; an old
- * target is moved aside first and removed afterwards. On failure the old target stays. Throws FactError E_WRITE.
+ * Undoes a replacement that a killed process left half-way: where the target is gone and the old one still lies aside,
+ * it gets its name back; an old one beside a new target is removed. Call before reading a folder that
+ * `writeFolderAtomic` or `replaceFolder` writes. Throws FactError E_WRITE.
  */
-export async function writeFolderAtomic(
-  target: string,
-  fill: (folder: string) => void | Promise<void>,
-): Promise<void> {
-  const parent = dirname(target);
-  const temporary = join(parent, `.${basename(target)}.${process.pid}.tmp`);
-  const old = join(parent, `.${basename(target)}.${process.pid}.old`);
+export function recoverFolder(target: string): void {
+  const aside = asideOf(target);
   try {
-    rmSync(temporary, { recursive: true, force: true });
-    mkdirSync(temporary, { recursive: true });
-    await fill(temporary);
-    flushFolder(temporary);
-    rmSync(old, { recursive: true, force: true });
+    if (!existsSync(aside)) return;
+    if (existsSync(target)) rmSync(aside, { recursive: true, force: true });
+    else renameSync(aside, target);
+  } catch (error) {
+    // Another process was faster.
+    if (systemCodeOf(error) !== 'ENOENT') throw writeError(target, error);
+  }
+}
+
+/**
+ * Gives a finished folder the name of another, which is moved aside first and removed afterwards. There is no one step
+ * for this on all systems: killed between the two renames, `recoverFolder` brings the old one back. On failure the old
+ * target stays. Throws FactError E_WRITE.
+ */
+export function replaceFolder(finished: string, target: string): void {
+  const aside = asideOf(target);
+  recoverFolder(target);
+  try {
     let hasOld = true;
     try {
-      renameSync(target, old);
+      renameSync(target, aside);
     } catch (error) {
       if (systemCodeOf(error) !== 'ENOENT') throw error;
       hasOld = false;
     }
     try {
-      renameSync(temporary, target);
+      renameSync(finished, target);
     } catch (error) {
-      if (hasOld) renameSync(old, target);
+      if (hasOld) renameSync(aside, target);
       throw error;
     }
-    flushFolder(parent);
-    rmSync(old, { recursive: true, force: true });
+    flushFolder(dirname(target));
+    rmSync(aside, { recursive: true, force: true });
+  } catch (error) {
+    throw writeError(target, error);
+  }
+}
+
+/**
+ * Replaces a folder as a whole: `fill` writes into a temporary sibling, which then takes the target's name (see
+ * `replaceFolder`). On failure the old target stays. Throws FactError E_WRITE.
+ */
+export async function writeFolderAtomic(
+  target: string,
+  fill: (folder: string) => void | Promise<void>,
+): Promise<void> {
+  const temporary = join(dirname(target), `.${basename(target)}.${process.pid}.tmp`);
+  try {
+    rmSync(temporary, { recursive: true, force: true });
+    mkdirSync(temporary, { recursive: true });
+    await fill(temporary);
+    flushFolder(temporary);
+    replaceFolder(temporary, target);
   } catch (error) {
     removeLeftover(temporary);
     throw error instanceof FactError ? error : writeError(target, error);

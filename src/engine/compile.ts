@@ -2,12 +2,25 @@ import * as tf from '@tensorflow/tfjs';
 import { FactError } from '../core/errors.js';
 import { currentEngine } from './current.js';
 import { isNumeric, ONNX_BACKEND, OnnxBackend } from './onnx/backend.js';
-import { commonRows, rowsPerPiece, runInPieces } from './onnx/pieces.js';
+import { commonRows, PieceSizes, rowsPerPiece, runInPieces } from './onnx/pieces.js';
 import { GraphProgram } from './onnx/program.js';
+import type { GraphLayout } from './onnx/storedGraph.js';
 import { type ArgumentSpec, type Trace, traceFunction } from './onnx/trace.js';
 import { buildTree, flattenTree, type TensorTree } from './tensorTree.js';
+import { registeredVariables } from './tfInternals.js';
 
 export type { TensorTree } from './tensorTree.js';
+
+/** Keeps compiled programs for later processes. */
+export interface ProgramStore {
+  /**
+   * Where ONNX Runtime is to write its optimised graph for arguments of these shapes, made for a call with `rows` rows
+   * (the graph may take fewer at a time); undefined: not wanted.
+   */
+  pathFor(name: string, specs: readonly ArgumentSpec[], rows: number): string | undefined;
+  /** Told when a program has been loaded and its graph, if the disk allowed, was written to that path. */
+  written(path: string, layout: GraphLayout): void;
+}
 
 export interface CompileOptions {
   /** Names the function in messages and in the graph. */
@@ -24,8 +37,16 @@ export interface CompileOptions {
    * memory, with the same values. Needs arguments and results whose first dimension is the batch. Default false.
    */
   readonly independentRows?: boolean;
+  /**
+   * Names a bool scalar among the results. A call after which it is false leaves every variable as it was: for steps
+   * that find out only at their end that they went wrong.
+   */
+  readonly keepIf?: string;
   /** Default: what `startEngine` was told. */
   readonly enabled?: boolean;
+  /** Graphs kept at a time; beyond it the one unused for longest is freed. Default 8. */
+  readonly programLimit?: number;
+  readonly store?: ProgramStore;
 }
 
 /** A compiled function. Results belong to the caller, who disposes them; arguments are only read. */
@@ -33,9 +54,16 @@ export interface Compiled<A extends readonly tf.Tensor[], R extends TensorTree> 
   (...args: A): Promise<R>;
   /** How a call now would run: as one graph, or operation by operation. */
   readonly mode: 'compiled' | 'eager';
+  /** Graphs held now, and graphs compiled since the start. */
+  readonly programs: { readonly held: number; readonly compiled: number };
   /** Frees the graphs; calls in progress still end. */
   dispose(): void;
 }
+
+/** Graphs that one function keeps, of different shapes of arguments. */
+const PROGRAM_LIMIT = 8;
+/** Shapes of rows for which the size of a piece is remembered. */
+const PIECE_SIZES_LIMIT = 256;
 
 /** Compiled runs follow each other: each reads variables that the one before may have written. */
 let lastRun: Promise<unknown> = Promise.resolve();
@@ -67,43 +95,80 @@ export function compile<A extends readonly tf.Tensor[], R extends TensorTree>(
   options: CompileOptions,
 ): Compiled<A, R> {
   const programs = new Map<string, GraphProgram>();
-  const pieces = new Map<string, number>();
+  const pieces = new Map<string, PieceSizes>();
+  const limit = options.programLimit ?? PROGRAM_LIMIT;
+  let compiled = 0;
   let isDisposed = false;
   const plain = fn as unknown as (...args: readonly tf.Tensor[]) => TensorTree;
 
   const trace = (backend: OnnxBackend, specs: readonly ArgumentSpec[]): Trace =>
-    traceFunction(backend, plain, specs, { name: options.name, bake: options.bake ?? false });
+    traceFunction(backend, plain, specs, {
+      name: options.name,
+      bake: options.bake ?? false,
+      keepIf: options.keepIf,
+    });
 
-  async function program(backend: OnnxBackend, specs: readonly ArgumentSpec[]): Promise<GraphProgram> {
+  /** @param rows rows of the call for which it is wanted */
+  async function program(
+    backend: OnnxBackend,
+    specs: readonly ArgumentSpec[],
+    rows = specs[0]?.shape[0] ?? 1,
+  ): Promise<GraphProgram> {
     const key = keyOf(specs);
     const known = programs.get(key);
-    if (known?.isCurrent) return known;
     programs.delete(key);
+    if (known?.isCurrent) {
+      // A map keeps the order of insertion: the first key is always the one unused for longest.
+      programs.set(key, known);
+      return known;
+    }
     await known?.dispose();
-    const loaded = await GraphProgram.load(backend, options.name, specs, trace(backend, specs));
+    const path = options.store?.pathFor(options.name, specs, rows);
+    const loaded = await GraphProgram.load(backend, options.name, specs, trace(backend, specs), path);
+    if (path !== undefined) options.store?.written(path, loaded.graphLayout);
     programs.set(key, loaded);
+    compiled++;
+    await evict();
     return loaded;
   }
 
-  /** How many rows to run at once; found by a trace of the whole batch, which computes nothing. */
-  function pieceOf(backend: OnnxBackend, specs: readonly ArgumentSpec[], rows: number): number {
-    const key = keyOf(specs);
+  /** Numbers of rows for which a graph is held, of arguments whose single row has this key. */
+  function sizesHeld(rowKey: string): number[] {
+    return [...programs.values()]
+      .filter(({ isCurrent, specs }) => isCurrent && keyOf(rowSpecs(specs, 1)) === rowKey)
+      .map(({ specs }) => specs[0].shape[0]);
+  }
+
+  async function evict(): Promise<void> {
+    for (const [key, oldest] of programs) {
+      if (programs.size <= limit) return;
+      programs.delete(key);
+      await oldest.dispose();
+    }
+  }
+
+  /** The sizes of pieces for rows of these shapes; their limit is found by a trace, which computes nothing. */
+  function piecesOf(backend: OnnxBackend, specs: readonly ArgumentSpec[], rows: number): PieceSizes | null {
+    const key = keyOf(rowSpecs(specs, 1));
     const known = pieces.get(key);
     if (known !== undefined) return known;
     const { largestValue, updated } = trace(backend, specs);
-    const piece = updated.length > 0 ? rows : rowsPerPiece(rows, largestValue);
-    pieces.set(key, piece);
-    return piece;
+    if (updated.length > 0) return null;
+    const sizes = new PieceSizes(rowsPerPiece(rows, largestValue));
+    if (pieces.size >= PIECE_SIZES_LIMIT) pieces.clear();
+    pieces.set(key, sizes);
+    return sizes;
   }
 
   async function runCompiled(backend: OnnxBackend, args: readonly tf.Tensor[]): Promise<TensorTree> {
     const specs = args.map((arg, i) => argumentSpec(arg, i, options.name));
     const rows = options.independentRows ? commonRows(args) : undefined;
-    if (rows === undefined || rows === 1) return (await program(backend, specs)).run(args);
-    const piece = pieceOf(backend, specs, rows);
-    const rowSpecs = (count: number) =>
-      specs.map((spec) => ({ ...spec, shape: [count, ...spec.shape.slice(1)] }));
-    return runInPieces(backend, args, rows, piece, (count) => program(backend, rowSpecs(count)));
+    if (rows === undefined) return (await program(backend, specs)).run(args);
+    const sizes = rows === 1 ? pieces.get(keyOf(specs)) : piecesOf(backend, specs, rows);
+    if (sizes === undefined || sizes === null) return (await program(backend, specs)).run(args);
+    const piece = sizes.choose(rows, sizesHeld(keyOf(rowSpecs(specs, 1))));
+    const loaded = await program(backend, rowSpecs(specs, piece), rows);
+    return rows === 1 && piece === 1 ? loaded.run(args) : runInPieces(backend, args, rows, piece, loaded);
   }
 
   const call = (...args: A): Promise<R> => {
@@ -114,7 +179,8 @@ export function compile<A extends readonly tf.Tensor[], R extends TensorTree>(
       if (isDisposed) throw disposedError(options.name);
       const backend = onnxBackend(options.enabled);
       // Empty tensors have no place in a graph: the plain function handles them.
-      if (backend === null || held.some((arg) => arg.size === 0)) return runPlain(plain, held) as R;
+      if (backend === null || held.some((arg) => arg.size === 0))
+        return (await runUncompiled(plain, held, options.keepIf)) as R;
       return (await runCompiled(backend, held)) as R;
     }).finally(() => tf.dispose(held));
   };
@@ -128,8 +194,28 @@ export function compile<A extends readonly tf.Tensor[], R extends TensorTree>(
   };
   return Object.defineProperties(call, {
     mode: { get: () => (onnxBackend(options.enabled) === null ? 'eager' : 'compiled') },
+    programs: { get: () => ({ held: programs.size, compiled }) },
     dispose: { value: dispose },
   }) as Compiled<A, R>;
+}
+
+/** Runs the function as it stands and undoes what it assigned where the result named `keepIf` is false. */
+async function runUncompiled(
+  fn: (...args: readonly tf.Tensor[]) => TensorTree,
+  args: readonly tf.Tensor[],
+  keepIf: string | undefined,
+): Promise<TensorTree> {
+  if (keepIf === undefined) return runPlain(fn, args);
+  // Copies that share the values: nothing is moved.
+  const before = registeredVariables().map((variable) => ({ variable, value: variable.clone() }));
+  try {
+    const result = runPlain(fn, args);
+    const [keeps] = await (result as Readonly<Record<string, tf.Tensor>>)[keepIf].data();
+    if (!keeps) for (const { variable, value } of before) variable.assign(value);
+    return result;
+  } finally {
+    tf.dispose(before.map(({ value }) => value));
+  }
 }
 
 /** Runs the function as it stands; the result never shares a tensor with the arguments or with a variable. */
@@ -145,6 +231,11 @@ function runPlain(fn: (...args: readonly tf.Tensor[]) => TensorTree, args: reado
     });
     return buildTree(form, results) as tf.TensorContainer;
   }) as TensorTree;
+}
+
+/** The same arguments with another number of rows. */
+function rowSpecs(specs: readonly ArgumentSpec[], rows: number): ArgumentSpec[] {
+  return specs.map((spec) => ({ ...spec, shape: [rows, ...spec.shape.slice(1)] }));
 }
 
 function keyOf(specs: readonly ArgumentSpec[]): string {

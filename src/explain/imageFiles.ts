@@ -9,8 +9,9 @@ import { findClass } from './classes.js';
 import type { ExplainImage } from './explanation.js';
 import type { SkippedImage } from './report.js';
 
-/** More broken pictures than this end the command: then something else is wrong. */
+/** More broken pictures than this, and than a twentieth of all, end the command: then something else is wrong. */
 export const MAX_SKIPPED = 100;
+const MAX_SKIPPED_PART = 1 / 20;
 
 /** Reads one picture as a network sees it; its true class is known where its folder has the name of a class. */
 export async function readImage(path: string, spec: ModelSpec): Promise<ExplainImage> {
@@ -31,23 +32,31 @@ export class ImageFiles {
   readonly skipped: SkippedImage[] = [];
   private readonly paths: readonly string[];
   private readonly spec: ModelSpec;
+  private readonly total: number;
+  private readonly limit: number;
+  private readonly places = new WeakMap<ExplainImage, number>();
   private firstError: FactError | null = null;
 
-  constructor(paths: readonly string[], spec: ModelSpec) {
+  /** @param total pictures of the whole work, where `paths` is what is left of it */
+  constructor(paths: readonly string[], spec: ModelSpec, total = paths.length) {
     this.paths = paths;
     this.spec = spec;
+    this.total = total;
+    this.limit = Math.max(MAX_SKIPPED, Math.floor(total * MAX_SKIPPED_PART));
   }
 
   /**
-   * Groups of at most `size` pictures. Throws FactError E_IMAGE_TOO_MANY_BROKEN after 100 broken pictures, and the
-   * error of the first where all are broken.
+   * Groups of at most `size` pictures. Throws FactError E_IMAGE_TOO_MANY_BROKEN where more are broken than 100 and than
+   * a twentieth, and the error of the first where all of the whole work are broken.
    */
   async *groups(size: number): AsyncGenerator<ExplainImage[]> {
     let group: ExplainImage[] = [];
     let read = 0;
-    for (const path of this.paths) {
+    for (const [place, path] of this.paths.entries()) {
       try {
-        group.push(await readImage(path, this.spec));
+        const image = await readImage(path, this.spec);
+        this.places.set(image, place);
+        group.push(image);
         read++;
       } catch (error) {
         if (!(error instanceof FactError)) throw error;
@@ -60,16 +69,22 @@ export class ImageFiles {
       }
     }
     if (group.length > 0) yield group;
-    if (read === 0 && this.firstError !== null) throw this.firstError;
+    const isWhole = this.total === this.paths.length;
+    if (read === 0 && isWhole && this.firstError !== null) throw this.firstError;
+  }
+
+  /** Place in `paths` of a picture that came from here. */
+  placeOf(image: ExplainImage): number {
+    return this.places.get(image) ?? -1;
   }
 
   private skip(path: string, error: FactError): void {
     this.firstError ??= error;
     this.skipped.push({ name: path, code: error.code, message: error.message });
-    if (this.skipped.length <= MAX_SKIPPED) return;
+    if (this.skipped.length <= this.limit) return;
     throw new FactError({
       code: 'E_IMAGE_TOO_MANY_BROKEN',
-      message: `more than ${MAX_SKIPPED} pictures cannot be read; the last: ${error.message}`,
+      message: `more than ${this.limit} pictures cannot be read; the last: ${error.message}`,
       remedy: 'Check that these are the right files; remove the broken ones.',
     });
   }

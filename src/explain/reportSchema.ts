@@ -104,6 +104,7 @@ export const reportSchema = z.strictObject({
 });
 
 export type Report = z.infer<typeof reportSchema>;
+export type ReportSummary = Report['summary'];
 export type ReportImage = z.infer<typeof imageSchema>;
 export type ReportClass = z.infer<typeof classSchema>;
 export type ReportConcept = z.infer<typeof conceptSchema>;

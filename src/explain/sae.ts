@@ -13,10 +13,10 @@ import { fromFloat16, toFloat16 } from '../core/float16.js';
 import { sha256, sha256File } from '../core/hash.js';
 import { checkSaeSize } from '../layers/topKSae.js';
 import type { BcosModel } from '../models/bcosModel.js';
+import { SAE_CONFIG_FILE, SAE_WEIGHTS_FILE } from './modelFolders.js';
 import { parseSaeConfig, SAE_FORMAT_VERSION, type SaeConfig } from './saeConfig.js';
 
-export const SAE_CONFIG_FILE = 'cfg.json';
-export const SAE_WEIGHTS_FILE = 'sae_weights.safetensors';
+export { SAE_CONFIG_FILE, SAE_WEIGHTS_FILE };
 
 /** What is known about an autoencoder besides its weights. */
 export interface SaeMeta {

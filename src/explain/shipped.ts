@@ -1,48 +1,10 @@
-/** Which network and which autoencoders an explanation uses where the user names none. */
-import { existsSync, readdirSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+/** Which autoencoders an explanation uses: those that the user names, or those that lie with the network. */
 import { FactError } from '../core/errors.js';
 import type { BcosModel } from '../models/bcosModel.js';
-import { loadSae, matchSae, SAE_CONFIG_FILE, type Sae } from './sae.js';
+import { saeFoldersIn } from './modelFolders.js';
+import { loadSae, matchSae, type Sae } from './sae.js';
 
-const MODEL_FILE = 'fact.json';
-
-/** Folder of the networks that come with this package. */
-export function shippedFolder(): string {
-  return resolve(dirname(fileURLToPath(import.meta.url)), '..', '..', 'checkpoints');
-}
-
-function subfolders(folder: string): string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
-    .map((entry) => join(folder, entry.name))
-    .sort();
-}
-
-/** Folders with an autoencoder in a folder or one level below it, sorted. */
-function saeFoldersIn(folder: string): string[] {
-  return subfolders(folder)
-    .flatMap((child) => [child, ...subfolders(child)])
-    .filter((child) => existsSync(join(child, SAE_CONFIG_FILE)));
-}
-
-/**
- * The network to use where none is named: the first of the shipped folders that has autoencoders, else the first.
- * Throws FactError E_MODEL_MISSING where none is shipped.
- */
-export function defaultModelFolder(root = shippedFolder()): string {
-  const models = subfolders(root).filter((folder) => existsSync(join(folder, MODEL_FILE)));
-  const found = models.find((folder) => saeFoldersIn(folder).length > 0) ?? models[0];
-  if (found !== undefined) return found;
-  throw new FactError({
-    code: 'E_MODEL_MISSING',
-    message: `no network is given, and none is in ${root}`,
-    remedy: 'Name one with --model FOLDER: the folder that `fact train` or `fact convert` wrote.',
-    exitCode: 2,
-  });
-}
+export { defaultModelFolder, shippedFolder } from './modelFolders.js';
 
 /** A loaded autoencoder and its folder. */
 export interface FoundSae {

@@ -138,7 +138,7 @@ describe('fact explain', () => {
       join(made.root, 'broken'),
     );
     rmSync(broken);
-    expect(status).toBe(0);
+    expect(status).toBe(1);
     expect(stderr).toContain('broken.jpg');
     const { summary, skipped } = reportSchema.parse(JSON.parse(stdout));
     expect(summary).toMatchObject({ images: 3, skipped: 1 });

@@ -3,7 +3,19 @@ import { describe, expect, it, vi } from 'vitest';
 import { formatError } from '../../src/cli/context.js';
 import { createProgram, main } from '../../src/cli/main.js';
 
-const VERBS = ['explain', 'verify', 'predict', 'train', 'eval', 'sae', 'convert', 'inspect', 'engine'];
+const VERBS = [
+  'explain',
+  'verify',
+  'predict',
+  'export',
+  'train',
+  'eval',
+  'sae',
+  'convert',
+  'inspect',
+  'zoo',
+  'engine',
+];
 
 /** Runs the command line in this process and gives what it wrote. */
 async function fact(...words: string[]): Promise<{ status: unknown; out: string; err: string }> {
@@ -26,7 +38,12 @@ describe('fact', () => {
     expect(status).toBe(0);
     expect(err).toBe('');
     for (const verb of VERBS) expect(out).toMatch(new RegExp(`^ {2}${verb}\\b`, 'm'));
-    expect(createProgram().commands.map((command) => command.name())).toEqual(VERBS);
+    expect((await createProgram()).commands.map((command) => command.name())).toEqual(VERBS);
+  });
+
+  it('loads only the verb that is called', async () => {
+    const { commands } = await createProgram('inspect');
+    expect(commands.map((command) => command.name())).toEqual(['inspect']);
   });
 
   it('prints the version of package.json', async () => {

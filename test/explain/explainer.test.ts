@@ -1,8 +1,11 @@
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { chooseConcepts, Explainer } from '../../src/explain/explainer.js';
+import { Random } from '../../src/core/random.js';
+import { chooseShown } from '../../src/explain/chooseShown.js';
+import { Explainer } from '../../src/explain/explainer.js';
 import type { Explanation } from '../../src/explain/explanation.js';
 import { worstLedger } from '../../src/explain/ledger.js';
+import { chooseConceptIds, chooseTargets } from '../../src/explain/programFunctions.js';
 import { createSae, type Sae } from '../../src/explain/sae.js';
 import type { BcosModel } from '../../src/models/bcosModel.js';
 import { tensorGrowth, useEngine } from '../engine.js';
@@ -179,15 +182,60 @@ describe('an explainer', () => {
 });
 
 describe('the choice of concepts to show', () => {
-  const contributions = [5, -1, 4, 3, -0.5, 2, 0, 1];
+  const contributions = Float32Array.of(5, -1, 4, 3, -0.5, 2, 0, 1);
 
   it('takes the largest absolute contributions, falling', () => {
-    expect(chooseConcepts(contributions, 3, false)).toEqual([0, 2, 3]);
-    expect(chooseConcepts(contributions, 20, false)).toHaveLength(8);
+    expect(chooseShown(contributions, 3, false)).toEqual([0, 2, 3]);
+    expect(chooseShown(contributions, 20, false)).toHaveLength(8);
   });
 
   it('keeps a quarter of the places for either side of a difference', () => {
-    expect(chooseConcepts(contributions, 4, true)).toEqual([0, 2, 3, 1]);
-    expect(chooseConcepts([3, 2, 1, 0.5], 4, true)).toEqual([0, 1, 2, 3]);
+    expect(chooseShown(contributions, 4, true)).toEqual([0, 2, 3, 1]);
+    expect(chooseShown(Float32Array.of(3, 2, 1, 0.5), 4, true)).toEqual([0, 1, 2, 3]);
+  });
+
+  it('is made alike by tensor operations: random contributions, ties, zeros, one sign only', async () => {
+    const random = new Random(5, 1);
+    const concepts = 40;
+    const kinds = [
+      () => random.uniform(-1, 1),
+      () => Math.round(random.uniform(-3, 3)),
+      () => random.uniform(0, 1),
+      () => (random.uniform(0, 1) < 0.9 ? 0 : random.uniform(-1, 1)),
+      () => 0,
+    ];
+    const rows = kinds.flatMap((draw) =>
+      Array.from({ length: 4 }, () => Float32Array.from({ length: concepts }, draw)),
+    );
+    const flags = rows.map((_, i) => i % 2);
+    for (const count of [1, 3, 4, 8, 9, 64]) {
+      const ids = tf.tidy(() =>
+        chooseConceptIds(
+          tf.stack(rows.map((row) => tf.tensor1d(row))) as tf.Tensor2D,
+          tf.tensor2d(flags, [rows.length, 1]),
+          count,
+        ),
+      );
+      const expected = rows.map((row, i) => chooseShown(row, Math.min(count, concepts), flags[i] === 1));
+      expect(await ids.array()).toEqual(expected);
+      ids.dispose();
+    }
+  });
+});
+
+describe('the choice of the target', () => {
+  it('is the asked class or the highest score, less the second class unless that is the same', () => {
+    const scores = tf.tensor2d([1, 3, 2, 5, 0, 5, 1, 2, 9, 1, 1, 1], [4, 3]);
+    const wanted = tf.tensor2d([0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0], [4, 3]);
+    const versus = tf.tensor2d([0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0], [4, 3]);
+    const { target, against } = chooseTargets(scores, wanted, versus);
+    expect(target.arraySync()).toEqual([
+      [0, 1, 0],
+      [1, -1, 0],
+      [1, 0, -1],
+      [1, 0, 0],
+    ]);
+    expect(against.sum(1).arraySync()).toEqual([0, 1, 1, 0]);
+    tf.dispose([scores, wanted, versus, target, against]);
   });
 });

@@ -76,9 +76,9 @@ describe('the pages', () => {
     expect(missing).toEqual([]);
   });
 
-  it('show every verb of the command, and no other', () => {
+  it('show every verb of the command, and no other', async () => {
     const text = PAGES.map(read).join('\n');
-    const known = verbs(createProgram());
+    const known = verbs(await createProgram());
     expect(known.filter((verb) => !new RegExp(`fact ${verb}\\b`).test(text))).toEqual([]);
     const words = new Set(known.map((verb) => verb.split(' ')[0]));
     const shown = [...text.matchAll(/^ *(?:\$ |npx )?fact ([a-z]+)/gm)].map((match) => match[1]);
@@ -86,14 +86,14 @@ describe('the pages', () => {
     expect(shown.filter((word) => !words.has(word))).toEqual([]);
   });
 
-  it('show only options that exist', () => {
+  it('show only options that exist', async () => {
     const known = new Set(['--help', '--version']);
     const collect = (command: Command): void => {
       for (const option of command.options)
         for (const flag of [option.long, option.short]) known.add(`${flag}`);
       command.commands.forEach(collect);
     };
-    collect(createProgram());
+    collect(await createProgram());
     const unknown = PAGES.flatMap((page) =>
       [...read(page).matchAll(/^ *(?:\$ |npx )?fact [^#\n]*/gm)]
         .flatMap((match) => match[0].match(/(?<=\s)--?[a-z][a-z-]*/g) ?? [])

@@ -16,10 +16,35 @@ import { allocateResult, type GraphProgram, valuesOf } from './program.js';
 const PIECE_BYTES = 1024 * 1024;
 const FLOAT_BYTES = 4;
 
-/** How many of `rows` rows to run at once, where the largest value of all rows has `largestValue` elements. */
+/** How many rows to run at once at most, where the largest value of `rows` rows has `largestValue` elements. */
 export function rowsPerPiece(rows: number, largestValue: number): number {
   const rowBytes = (largestValue * FLOAT_BYTES) / rows;
-  return Math.max(1, Math.min(rows, Math.floor(PIECE_BYTES / Math.max(rowBytes, 1))));
+  return Math.max(1, Math.floor(PIECE_BYTES / Math.max(rowBytes, 1)));
+}
+
+/** So often a size without its own graph is run on the graph of a larger one, filled up; then it gets its own. */
+const PATIENCE = 3;
+
+/**
+ * Chooses how many rows each run of a row-wise function takes: equal pieces that fit the cache, where possible of a
+ * size that has a graph already. The last, smaller batch of a stream is thus filled up instead of compiled anew, while
+ * a size that comes again and again gets a graph of its own.
+ */
+export class PieceSizes {
+  private readonly asked = new Map<number, number>();
+
+  /** @param limit the largest piece */
+  constructor(readonly limit: number) {}
+
+  /** @param known sizes that have a graph */
+  choose(rows: number, known: readonly number[]): number {
+    const wanted = Math.ceil(rows / Math.ceil(rows / this.limit));
+    if (known.includes(wanted)) return wanted;
+    const larger = known.filter((size) => size > wanted);
+    const times = (this.asked.get(wanted) ?? 0) + 1;
+    this.asked.set(wanted, times);
+    return larger.length > 0 && times <= PATIENCE ? Math.min(...larger) : wanted;
+  }
 }
 
 /** The common number of rows of all arguments, or undefined where there is none. */
@@ -34,37 +59,64 @@ function rowsOf(values: Values, total: number, start: number, count: number): Va
   return values.subarray(start * width, (start + count) * width);
 }
 
+/** A new array of the same kind. */
+function newValues(like: Values, length: number): Values {
+  if (like instanceof Float32Array) return new Float32Array(length);
+  return like instanceof Int32Array ? new Int32Array(length) : new Uint8Array(length);
+}
+
+/** Rows [start, start + piece) of an array of `total` rows; beyond its end the last row is repeated. */
+function filledRows(values: Values, total: number, start: number, piece: number): Values {
+  if (start + piece <= total) return rowsOf(values, total, start, piece);
+  const width = values.length / total;
+  const rows = newValues(values, piece * width);
+  rows.set(rowsOf(values, total, start, total - start));
+  const last = rowsOf(values, total, total - 1, 1);
+  for (let row = total - start; row < piece; row++) rows.set(last, row * width);
+  return rows;
+}
+
 /**
- * Runs a function whose rows are independent on `rows` rows, `piece` at a time. `programFor(n)` gives the graph for n
- * rows. Throws FactError E_TRACE_RESULT where a result has not one row for each row of the arguments.
+ * Runs a program of `piece` rows on `rows` rows whose results are independent; the last piece is filled up with its
+ * last row. Throws FactError E_TRACE_RESULT where a result has not one row for each row of the arguments.
  */
 export async function runInPieces(
   backend: OnnxBackend,
   args: readonly tf.Tensor[],
   rows: number,
   piece: number,
-  programFor: (rows: number) => Promise<GraphProgram>,
+  program: GraphProgram,
 ): Promise<TensorTree> {
   const held = args.map((arg) => arg.dataId as DataId);
   for (const dataId of held) holdData(backend, dataId);
   let results: EagerOutput[] = [];
   try {
     const inputs = args.map((arg) => valuesOf(backend, arg));
-    const first = await programFor(Math.min(piece, rows));
-    results = first.outputs.map(({ name, shape, dtype }) => {
-      const isRowWise = shape[0] === Math.min(piece, rows);
-      if (!isRowWise) throw notRowWise(name, shape);
+    results = program.outputs.map(({ name, shape, dtype }) => {
+      if (shape[0] !== piece) throw notRowWise(name, shape);
       return allocateResult(backend, [rows, ...shape.slice(1)], dtype);
     });
     for (let start = 0; start < rows; start += piece) {
       const count = Math.min(piece, rows - start);
-      const program = await programFor(count);
+      const pieces = inputs.map((values) => filledRows(values, rows, start, piece));
+      if (count === piece) {
+        await program.execute(
+          pieces,
+          results.map(({ values }) => rowsOf(values, rows, start, count)),
+        );
+        continue;
+      }
+      const scratch = program.outputs.map(({ shape, dtype }) => allocateResult(backend, shape, dtype));
       await program.execute(
-        inputs.map((values) => rowsOf(values, rows, start, count)),
-        results.map(({ values }) => rowsOf(values, rows, start, count)),
+        pieces,
+        scratch.map(({ values }) => values),
       );
+      scratch.forEach(({ values }, i) => {
+        rowsOf(results[i].values, rows, start, count).set(rowsOf(values, piece, 0, count));
+        backend.buffers.recycle(values);
+      });
     }
-    return first.treeOf(results);
+    return program.treeOf(results);
   } catch (error) {
     for (const { values } of results) backend.buffers.recycle(values);
     throw error;

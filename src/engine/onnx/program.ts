@@ -2,12 +2,14 @@ import * as tf from '@tensorflow/tfjs';
 import { FactError, messageOf } from '../../core/errors.js';
 import { buildTree, type TensorTree } from '../tensorTree.js';
 import { type DataId, holdData, releaseData, tensorFromInfo } from '../tfInternals.js';
-import type { OnnxBackend } from './backend.js';
+import type { OnnxBackend, OnnxRecord } from './backend.js';
 import type { EagerOutput } from './eager.js';
+import { isStoredAsFilter, type StoredFilter, storedShape } from './filterStorage.js';
 import { asValues, type NumericDType, type Shape, sizeOf, type Values } from './graph.js';
 import { optimise } from './passes/index.js';
 import { serializeModel } from './proto.js';
 import type { GraphSession, NamedOrtTensors } from './session.js';
+import type { GraphLayout } from './storedGraph.js';
 import { type ArgumentSpec, type Trace, updateName } from './trace.js';
 import { VARIABLE_PREFIX } from './tracer.js';
 
@@ -25,22 +27,31 @@ export class GraphProgram {
     private readonly backend: OnnxBackend,
     private readonly name: string,
     private readonly session: GraphSession,
-    private readonly specs: readonly ArgumentSpec[],
+    readonly specs: readonly ArgumentSpec[],
     private readonly layout: Layout,
     private readonly fedNames: ReadonlySet<string>,
   ) {}
 
-  /** Throws FactError E_COMPILE where ONNX Runtime refuses the graph. */
+  /**
+   * @param saveTo where ONNX Runtime writes its optimised form of the graph; that this fails (a full disk) is no reason
+   * not to run it. Throws FactError E_COMPILE where ONNX Runtime refuses the graph.
+   */
   static async load(
     backend: OnnxBackend,
     name: string,
     specs: readonly ArgumentSpec[],
     trace: Trace,
+    saveTo?: string,
   ): Promise<GraphProgram> {
     const { parts, ...layout } = trace;
     const fedNames = new Set(parts.inputs.map((port) => port.name));
     try {
-      const session = await backend.runtime.graphSession(serializeModel(optimise(parts), name));
+      const bytes = serializeModel(optimise(parts), name);
+      const plain = () => backend.runtime.graphSession(bytes);
+      const session =
+        saveTo === undefined
+          ? await plain()
+          : await backend.runtime.graphSession(bytes, { saveTo }).catch(plain);
       return new GraphProgram(backend, name, session, specs, layout, fedNames);
     } catch (error) {
       throw new FactError({
@@ -89,7 +100,7 @@ export class GraphProgram {
 
   /**
    * Runs the graph on arrays of the arguments' sizes and writes into arrays of the results' sizes, then gives the
-   * assigned variables their new values. Throws FactError E_COMPILED_RUN; then nothing has changed.
+   * assigned variables their new values, unless the function said that they do not count. Throws FactError E_COMPILED_RUN; then nothing has changed.
    */
   async execute(args: readonly Values[], results: readonly Values[]): Promise<void> {
     const { updated, fed } = this.layout;
@@ -117,9 +128,24 @@ export class GraphProgram {
     } finally {
       for (const dataId of held) releaseData(this.backend, dataId);
     }
+    if (this.layout.keepIf >= 0 && !results[this.layout.keepIf][0]) {
+      updated.forEach((variable, i) => {
+        this.spares.set(variable, news[i]);
+      });
+      return;
+    }
     updated.forEach((variable, i) => {
       this.commit(variable, news[i]);
     });
+  }
+
+  /** What a caller without tfjs must know to run the graph. */
+  get graphLayout(): GraphLayout {
+    return {
+      inputs: this.specs.filter(({ name }) => this.fedNames.has(name)),
+      arguments: this.specs.map(({ name }) => name),
+      outputs: this.outputs,
+    };
   }
 
   get outputs(): Trace['outputs'] {
@@ -141,7 +167,7 @@ export class GraphProgram {
       if (variable.isDisposed) throw this.disposedVariable(variable);
       const name = VARIABLE_PREFIX + variable.name;
       if (this.fedNames.has(name))
-        feeds[name] = this.variableTensor(variable, valuesOf(this.backend, variable));
+        feeds[name] = this.variableTensor(variable, fedValues(this.backend, variable));
     }
     return feeds;
   }
@@ -156,26 +182,34 @@ export class GraphProgram {
 
   /** Gives a variable its new values; its old array becomes the next spare, unless somebody else may see it. */
   private commit(variable: tf.Variable, values: Values): void {
+    const { shape } = variable;
+    const isFilter = isStoredAsFilter(shape, variable.dtype);
     const record = this.backend.record(variable.dataId as DataId);
     this.spares.delete(variable);
     if (record.refCount > 1) {
       // Other tensors share the old values: they keep them.
-      const info = this.backend.wrap({
-        shape: variable.shape,
-        dtype: variable.dtype as NumericDType,
-        values,
-      });
+      const info = this.backend.wrap({ shape, dtype: variable.dtype as NumericDType, values });
+      if (isFilter) setFilter(this.backend.record(info.dataId as DataId), { values, shape });
       tf.tidy(() => variable.assign(tensorFromInfo(info, this.backend)));
       return;
     }
-    if (this.backend.buffers.owns(record.values)) this.spares.set(variable, record.values as Values);
-    record.values = values;
+    const old = isFilter ? record.filter?.values : record.values;
+    if (this.backend.buffers.owns(old)) this.spares.set(variable, old as Values);
+    if (isFilter) {
+      this.backend.buffers.recycle(record.values);
+      setFilter(record, { values, shape });
+    } else {
+      record.values = values;
+    }
     record.uniform = undefined;
     record.version = (record.version ?? 0) + 1;
   }
 
   private variableTensor(variable: tf.Variable, values: Values): NamedOrtTensors[string] {
-    return this.backend.runtime.tensor(variable.dtype as NumericDType, values, variable.shape);
+    const { shape } = variable;
+    const dtype = variable.dtype as NumericDType;
+    const order = isStoredAsFilter(shape, dtype) ? storedShape(shape) : shape;
+    return this.backend.runtime.tensor(dtype, values, order);
   }
 
   private disposedVariable(variable: tf.Variable): FactError {
@@ -185,6 +219,20 @@ export class GraphProgram {
       remedy: 'Dispose the compiled function together with the model that it uses.',
     });
   }
+}
+
+/** The numbers of a variable as graphs take them. */
+function fedValues(backend: OnnxBackend, variable: tf.Variable): Values {
+  const { shape, dtype } = variable;
+  return isStoredAsFilter(shape, dtype)
+    ? backend.storedFilter(variable.dataId as DataId, shape)
+    : valuesOf(backend, variable);
+}
+
+/** Gives a record the numbers of a filter as graphs keep them, and no others. */
+function setFilter(record: OnnxRecord, filter: StoredFilter): void {
+  record.filter = filter;
+  record.values = undefined;
 }
 
 /** The numbers of a tensor as ONNX Runtime can read them where they lie. */

@@ -2,7 +2,6 @@ import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-co
 import type { Binding } from 'onnxruntime-node/dist/binding.js';
 import { FactError, messageOf } from '../../core/errors.js';
 import { Graph, type NumericDType, type Shape, type Values } from './graph.js';
-import { serializeModel } from './proto.js';
 
 /** The version whose internal binding eager execution relies on; package.json pins it too. */
 export const ONNX_RUNTIME_VERSION = '1.30.0';
@@ -10,6 +9,14 @@ export const ONNX_RUNTIME_VERSION = '1.30.0';
 type SessionOptions = InferenceSession.SessionOptions;
 /** Named tensors that go into or come out of a run. */
 export type NamedOrtTensors = Record<string, Tensor>;
+
+/** How a graph is loaded. */
+export interface GraphSessionOptions {
+  /** ONNX Runtime writes the graph there as it has optimised it for this machine. */
+  readonly saveTo?: string;
+  /** The graph was written so by an earlier session: it is taken as it stands. */
+  readonly isOptimised?: boolean;
+}
 
 /** A compiled graph that runs through ONNX Runtime's public interface. */
 export type GraphSession = InferenceSession;
@@ -50,22 +57,29 @@ export class OrtRuntime {
   ) {}
 
   /**
-   * Loads onnxruntime-node and proves with a small graph that its binding behaves as expected.
+   * Loads onnxruntime-node and proves with a small graph that its binding behaves as expected; for graphs alone the
+   * public interface is enough and nothing is tried.
    * Throws FactError E_ENGINE_MISSING with the reason.
    */
-  static async load(threads: number | undefined): Promise<OrtRuntime> {
+  static async load(
+    threads: number | undefined,
+    use: 'graphs' | 'graphs and operations' = 'graphs and operations',
+  ): Promise<OrtRuntime> {
+    let found = ONNX_RUNTIME_VERSION;
     try {
       const ort = await import('onnxruntime-node');
+      found = ort.env?.versions?.node ?? found;
       const internal = await import('onnxruntime-node/dist/binding.js');
       internal.initOrt();
       const create = (bytes: Uint8Array, o: SessionOptions) => ort.InferenceSession.create(bytes, o);
       const runtime = new OrtRuntime(create, ort.Tensor, internal.binding, threads);
-      runtime.selfTest();
+      if (use === 'graphs and operations') await runtime.selfTest();
       return runtime;
     } catch (error) {
+      const other = found === ONNX_RUNTIME_VERSION ? '' : ` (version ${found} is installed)`;
       throw new FactError({
         code: 'E_ENGINE_MISSING',
-        message: `engine onnx: onnxruntime-node ${ONNX_RUNTIME_VERSION} is not usable: ${messageOf(error).split('\n')[0]}`,
+        message: `engine onnx: onnxruntime-node ${ONNX_RUNTIME_VERSION} is not usable${other}: ${messageOf(error).split('\n')[0]}`,
         remedy: `Run \`npm install onnxruntime-node@${ONNX_RUNTIME_VERSION}\`, or use --engine wasm.`,
         cause: error,
       });
@@ -78,8 +92,15 @@ export class OrtRuntime {
   }
 
   /** Loads a graph for repeated runs. Rejects with ONNX Runtime's own error. */
-  async graphSession(bytes: Uint8Array): Promise<GraphSession> {
-    return this.createSession(bytes, options(this.threads, 'graph'));
+  async graphSession(
+    bytes: Uint8Array,
+    { saveTo, isOptimised }: GraphSessionOptions = {},
+  ): Promise<GraphSession> {
+    return this.createSession(bytes, {
+      ...options(this.threads, 'graph'),
+      ...(isOptimised ? { graphOptimizationLevel: 'disabled' } : {}),
+      ...(saveTo === undefined ? {} : { optimizedModelFilePath: saveTo }),
+    });
   }
 
   /** Loads a small graph to be run synchronously. */
@@ -96,7 +117,8 @@ export class OrtRuntime {
   }
 
   /** The binding must read our arrays where they lie and write into the given output. */
-  private selfTest(): void {
+  private async selfTest(): Promise<void> {
+    const { serializeModel } = await import('./proto.js');
     const graph = new Graph();
     const x = graph.input('x', [3], 'float32');
     graph.output(graph.node('Mul', [x, x], [3], 'float32'), 'y');
