@@ -9,6 +9,8 @@ import { AllNorm2d } from '../layers/allNorm2d.js';
 import { BatchNorm2d } from '../layers/batchNorm2d.js';
 import { BcosifiedConv2d } from '../layers/bcosifiedConv2d.js';
 import { BcosifiedLinear } from '../layers/bcosifiedLinear.js';
+import { Conv2d } from '../layers/conv2d.js';
+import { Linear } from '../layers/linear.js';
 import { LogitLayer } from '../layers/logitLayer.js';
 import { Norm } from '../layers/norm.js';
 import { type NetworkPart, withGain } from './parts.js';
@@ -45,6 +47,10 @@ function addendOf(layer: tf.layers.Layer): Addend | null {
     const bias = weightOf(layer, 'linear.bias');
     return bias === null ? null : () => bias;
   }
+  if ((layer instanceof Linear || layer instanceof Conv2d) && layer.hasBias) {
+    const bias = weightOf(layer, 'bias');
+    return bias === null ? null : () => bias;
+  }
   if (layer.getClassName() === 'PosEmbSinCos2d') {
     return (x) => layer.call(tf.zerosLike(x), {}) as tf.Tensor;
   }
@@ -54,7 +60,7 @@ function addendOf(layer: tf.layers.Layer): Addend | null {
 /** Runs one layer in explanation mode. */
 function callLayer(layer: tf.layers.Layer, inputs: tf.Tensor[]): tf.Tensor {
   if (layer instanceof LogitLayer) {
-    return layer.temperature === null ? inputs[0] : tf.div(inputs[0], layer.temperature);
+    return layer.temperature === null ? tf.clone(inputs[0]) : tf.div(inputs[0], layer.temperature);
   }
   return layer.call(inputs.length === 1 ? inputs[0] : inputs, { explain: true }) as tf.Tensor;
 }
