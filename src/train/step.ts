@@ -51,6 +51,8 @@ export interface StepControl {
 }
 
 interface Outputs {
+  /** Whether loss and gradients are numbers: else the batch changes nothing. */
+  readonly finite: tf.Tensor;
   readonly loss: tf.Tensor;
   readonly gradientNorm: tf.Tensor;
   readonly logits: tf.Tensor;
@@ -63,8 +65,8 @@ function scalarAt(control: tf.Tensor1D, index: number): tf.Scalar {
 
 /**
  * One batch of training as a pure tensor program, in the reference's order: forward, loss, moving average, backward,
- * clipping, optimiser. Compiled once a batch shape. Where the loss or a gradient is not finite, all gradients count as
- * zero and no weight is spoilt: the caller sees it in the result and stops.
+ * clipping, optimiser. Compiled once a batch shape. Where the loss or a gradient is not finite, nothing changes: the
+ * caller sees it in the result and stops.
  */
 export class TrainingStep {
   private readonly batch: Compiled<readonly tf.Tensor[], Outputs>;
@@ -83,7 +85,7 @@ export class TrainingStep {
           control as tf.Tensor1D,
           uniform as tf.Tensor1D[],
         ),
-      { name: 'training step' },
+      { name: 'training step', keepIf: 'finite' },
     );
     this.update =
       options.accumulate > 1
@@ -156,16 +158,16 @@ export class TrainingStep {
     );
     const norm = globalNorm(gradients);
     const finite = tf.logicalAnd(norm.lessEqual(LARGEST), loss.abs().lessEqual(LARGEST));
-    const safe = gradients.map((g) => tf.where(finite, g, tf.zerosLike(g)));
     if (variables.gradients === null) {
-      this.applyUpdate(safe, norm, control);
+      this.applyUpdate(gradients, norm, control);
     } else {
       this.parameters.forEach(({ name }, i) => {
         const sum = variables.gradients?.get(name);
-        sum?.assign(sum.add(safe[i].div(accumulate)));
+        sum?.assign(sum.add(gradients[i].div(accumulate)));
       });
     }
     return {
+      finite,
       loss,
       gradientNorm: tf.where(finite, norm, tf.scalar(Number.POSITIVE_INFINITY)),
       logits,

@@ -4,7 +4,9 @@ import { FactError } from '../../core/errors.js';
 import { type DataId, type DataRecord, silenceCpuBanner } from '../tfInternals.js';
 import { BufferPool } from './buffers.js';
 import { EagerKernels, type EagerOutput, eagerInput, lower } from './eager.js';
+import { readFilter, type StoredFilter, storeFilter } from './filterStorage.js';
 import {
+  asValues,
   filled,
   Graph,
   type NumericDType,
@@ -28,6 +30,8 @@ export interface OnnxRecord extends DataRecord {
   uniform?: number;
   /** Counts the times a compiled function wrote new values in place. */
   version?: number;
+  /** The value as compiled functions keep a filter; `values` are made from it when somebody needs them. */
+  filter?: StoredFilter;
 }
 
 export type KernelInputs = Readonly<Record<string, tf.TensorInfo>>;
@@ -115,7 +119,10 @@ export class OnnxBackend extends MathBackendCPU {
   override disposeData(dataId: DataId, force = false): boolean {
     const record = this.data.has(dataId) ? this.record(dataId) : undefined;
     const isGone = super.disposeData(dataId, force);
-    if (isGone && record !== undefined) this.buffers.recycle(record.values);
+    if (isGone && record !== undefined) {
+      this.buffers.recycle(record.values);
+      this.buffers.recycle(record.filter?.values);
+    }
     return isGone;
   }
 
@@ -198,7 +205,19 @@ export class OnnxBackend extends MathBackendCPU {
     return info;
   }
 
-  /** Makes the numbers of a uniform record; complains about a traced value that outlived its trace. */
+  /** The numbers of a variable with four axes in the order in which graphs keep filters; made when first asked for. */
+  storedFilter(dataId: DataId, shape: Shape): Values {
+    const record = this.record(dataId);
+    if (record.filter === undefined) {
+      this.materialize(dataId);
+      const values = this.buffers.allocate('float32', sizeOf(shape));
+      storeFilter(asValues(record.values as Values, 'float32'), shape, values);
+      record.filter = { values, shape };
+    }
+    return record.filter.values;
+  }
+
+  /** Makes the numbers of a uniform record or a stored filter; complains about a traced value that outlived its trace. */
   materialize(dataId: DataId): void {
     const record = this.record(dataId);
     if (record.values !== undefined && record.values !== null) return;
@@ -208,6 +227,12 @@ export class OnnxBackend extends MathBackendCPU {
         message: 'a tensor made inside a compiled function is used outside it, where it has no value',
         remedy: 'Return the tensor from the function, or assign it to a variable.',
       });
+    }
+    if (record.filter !== undefined) {
+      const values = this.buffers.allocate('float32', record.filter.values.length);
+      readFilter(record.filter.values, record.filter.shape, values);
+      record.values = values;
+      return;
     }
     const size = lazySizes.get(record);
     if (record.uniform !== undefined && size !== undefined) {

@@ -41,6 +41,8 @@ export interface Sym {
   readonly uniform?: number;
   /** The value that this one is a reshaped view of. */
   readonly origin?: Sym;
+  /** The value that this one is with its axes in the order `perm`; written only where a node asks for it so. */
+  readonly view?: { readonly of: Sym; readonly perm: readonly number[] };
 }
 
 export interface GraphNode {
@@ -153,7 +155,7 @@ export class Graph {
 
   /** The name of a value for use as a node's input; writes a constant when first asked for. */
   nameOf(sym: Sym): string {
-    sym.name ??= this.writeConstant(sym);
+    sym.name ??= sym.view === undefined ? this.writeConstant(sym) : this.writeView(sym.view);
     return sym.name;
   }
 
@@ -250,6 +252,10 @@ export class Graph {
       outputs: this.outputs,
       values: this.values,
     };
+  }
+
+  private writeView({ of, perm }: NonNullable<Sym['view']>): string {
+    return this.emit('Transpose', [this.nameOf(of)], { perm });
   }
 
   private writeConstant(sym: Sym): string {

@@ -10,7 +10,9 @@ import {
   tensorFromInfo,
 } from '../tfInternals.js';
 import type { OnnxBackend } from './backend.js';
+import { isStoredAsFilter, STORED_ORDER } from './filterStorage.js';
 import type { GraphParts, NumericDType, Shape, Values } from './graph.js';
+import { transpose } from './lower/layout.js';
 import { type BakedVariable, Tracer } from './tracer.js';
 
 /** Shape and dtype of an argument of a function to be traced. */
@@ -25,6 +27,8 @@ export interface TraceOptions {
   readonly name: string;
   /** Variables become constants instead of inputs. */
   readonly bake: boolean;
+  /** Name of the result without which assignments do not count. */
+  readonly keepIf?: string;
 }
 
 export interface TracedOutput {
@@ -43,6 +47,8 @@ export interface Trace {
   readonly fed: readonly tf.Variable[];
   /** Variables that the function assigns: each has an output named by `updateName`. */
   readonly updated: readonly tf.Variable[];
+  /** Place of the output that says whether the updates count; -1: they always do. */
+  readonly keepIf: number;
   /** Variables whose values are part of the graph. */
   readonly baked: readonly BakedVariable[];
   /** Number of elements of the largest value that the graph computes with as many rows as the first argument. */
@@ -127,9 +133,23 @@ function record(
     .filter(({ variable, dataId }) => variable.dataId !== dataId)
     .map(({ variable }) => variable);
   if (options.bake && updated.length > 0) throw bakedAssignment(options.name, updated);
-  for (const variable of updated) graph.output(tracer.symOf(variable), updateName(variable));
+  for (const variable of updated) {
+    const value = tracer.symOf(variable);
+    const isFilter = isStoredAsFilter(variable.shape, variable.dtype);
+    graph.output(isFilter ? transpose(graph, value, STORED_ORDER) : value, updateName(variable));
+  }
   const largestValue = graph.largestWithRows(specs[0]?.shape[0] ?? 1);
-  return { parts: graph.parts(), outputs, form, fed: tracer.fed, updated, baked: tracer.baked, largestValue };
+  const keepIf = options.keepIf === undefined ? -1 : paths.indexOf(options.keepIf);
+  return {
+    parts: graph.parts(),
+    outputs,
+    form,
+    fed: tracer.fed,
+    updated,
+    keepIf,
+    baked: tracer.baked,
+    largestValue,
+  };
 }
 
 /** `a.assign(b)` of two variables makes them share one record; a graph that writes one would write both. */
@@ -138,6 +158,7 @@ function unshareVariables(backend: OnnxBackend, variables: readonly tf.Variable[
   for (const variable of variables) {
     const dataId = variable.dataId as DataId;
     if (seen.has(dataId)) {
+      backend.materialize(dataId);
       const copy = (backend.record(dataId).values as Values).slice();
       tf.tidy(() => variable.assign(tf.tensor(copy, variable.shape, variable.dtype)));
     }

@@ -11,6 +11,7 @@ import {
 } from './backend.js';
 import { callSite } from './callSite.js';
 import { attrsKey, lower } from './eager.js';
+import { isStoredAsFilter, storedShape, VIEW_ORDER } from './filterStorage.js';
 import {
   asValues,
   Graph,
@@ -25,6 +26,7 @@ import { cast } from './lower/elementwise.js';
 import { pointwise } from './lower/index.js';
 import { reshape } from './lower/layout.js';
 import type { Attrs, Inputs } from './lower/lowering.js';
+import { transposedView } from './lower/views.js';
 
 /** Names of graph inputs that stand for variables begin so. */
 export const VARIABLE_PREFIX = 'variable:';
@@ -220,11 +222,10 @@ export class Tracer implements ActiveTracer {
     if (variable === undefined || this.bake) return undefined;
     const known = this.variableSyms.get(dataId);
     if (known !== undefined) return known;
-    const sym = this.graph.input(
-      `${VARIABLE_PREFIX}${variable.name}`,
-      variable.shape,
-      variable.dtype as NumericDType,
-    );
+    const name = `${VARIABLE_PREFIX}${variable.name}`;
+    const sym = isStoredAsFilter(variable.shape, variable.dtype)
+      ? transposedView(this.graph.input(name, storedShape(variable.shape), 'float32'), VIEW_ORDER)
+      : this.graph.input(name, variable.shape, variable.dtype as NumericDType);
     this.variableSyms.set(dataId, sym);
     this.fed.push(variable);
     return sym;
@@ -235,6 +236,7 @@ export class Tracer implements ActiveTracer {
     const known = this.constants.get(dataId);
     if (known !== undefined) return known;
     const record = this.backend.record(dataId);
+    if (record.filter !== undefined) this.backend.materialize(dataId);
     const sym = this.newConstant(
       record.dtype as NumericDType,
       info.shape,

@@ -1,10 +1,10 @@
 import type * as tf from '@tensorflow/tfjs';
 import type { Graph, Shape, Sym } from '../graph.js';
 import { activate, add, mul } from './elementwise.js';
+import { filterGradient } from './filterGradient.js';
 import { concat, reshape, reverse, transpose } from './layout.js';
 import { type Attrs, attrsOf, type LoweringTable, unsupported } from './lowering.js';
 import {
-  flattenPixels,
   isUnitStride,
   outputPadding,
   paddedWindow,
@@ -74,61 +74,6 @@ function inputGradient(graph: Graph, dy: Sym, filter: Sym, w: WindowGeometry, gr
   const reversed = reversedWindow(w);
   if (reversed) return convolve(graph, dy, toReversed(graph, filter, groups), reversed, groups);
   return convolveTransposed(graph, dy, toOihw(graph, filter), w, groups);
-}
-
-/** [N,P,M] x [N,M,Q] summed over N -> [P,Q]. */
-function sumOfProducts(graph: Graph, left: Sym, right: Sym): Sym {
-  const shape = [...left.shape.slice(0, -1), right.shape[right.shape.length - 1]];
-  const products = graph.node('MatMul', [left, right], shape, FLOAT);
-  if (shape[0] === 1) return reshape(graph, products, shape.slice(1));
-  return graph.node('ReduceSum', [products, graph.ints([0])], shape.slice(1), FLOAT, { keepdims: 0 });
-}
-
-/**
- * Pixels per output channel below which a filter gradient is one matrix product over images and pixels: the products
- * per image, [taps C, O] each, would be larger than the taps themselves. Measured: 15 % of a ResNet's training step.
- */
-const PIXELS_PER_OUTPUT = 2;
-
-/**
- * df[i,j,c,o] = sum over n and pixels of tap(i,j)[n,c,pixel] dy[n,pixel,o]: the taps side by side, one matrix product
- * per image (per group), the sum over images; or, for small images, one product over images and pixels. Faster than a
- * convolution with dy as the filter.
- */
-function filterGradient(
-  graph: Graph,
-  x: Sym,
-  dy: Sym,
-  filterShape: Shape,
-  w: WindowGeometry,
-  groups: number,
-): Sym {
-  const [kh, kw, inputs, outputs] = filterShape;
-  const area = kh * kw;
-  const batch = x.shape[0];
-  const pixels = w.output[0] * w.output[1];
-  if (groups === 1 && pixels < PIXELS_PER_OUTPUT * outputs) {
-    const channelsOutside = taps(graph, transpose(graph, x, [3, 1, 2, 0]), w);
-    const rows = reshape(graph, concat(graph, channelsOutside, 0), [area * inputs, batch * pixels]);
-    const errors = reshape(graph, dy, [batch * pixels, outputs]);
-    const product = graph.node('MatMul', [rows, errors], [area * inputs, outputs], FLOAT);
-    return reshape(graph, product, filterShape);
-  }
-  const errors = flattenPixels(graph, toChannelsFirst(graph, dy));
-  const columns = flattenPixels(graph, concat(graph, taps(graph, x, w), 1));
-  if (groups === 1) {
-    return reshape(graph, sumOfProducts(graph, columns, transpose(graph, errors, [0, 2, 1])), filterShape);
-  }
-  const byTap = reshape(graph, columns, [batch, area, groups, inputs, pixels]);
-  const byGroup = reshape(graph, transpose(graph, byTap, [0, 2, 1, 3, 4]), [
-    batch,
-    groups,
-    area * inputs,
-    pixels,
-  ]);
-  const grouped = reshape(graph, errors, [batch, groups, outputs / groups, pixels]);
-  const sums = sumOfProducts(graph, byGroup, transpose(graph, grouped, [0, 1, 3, 2]));
-  return reshape(graph, transpose(graph, sums, [1, 0, 2]), filterShape);
 }
 
 /** Depthwise: each tap times dy, summed over images and pixels; filter [kh,kw,C,multiplier] or [kh,kw,1,C]. */

@@ -7,6 +7,7 @@ import {
   type LoweringTable,
   listOf,
 } from './lowering.js';
+import { pointwiseNode } from './views.js';
 
 /**
  * Element-wise kernels. Each output element depends on the input elements at its own place only, so an eager call
@@ -33,18 +34,18 @@ export function binary(op: string, outDtype?: NumericDType, neutral?: Neutral): 
     if (neutral?.commutes && a.uniform === neutral.value && fullB) return b;
     const left = fullB ? asScalar(graph, a) : a;
     const right = fullA ? asScalar(graph, b) : b;
-    return graph.node(op, [left, right], shape, dtype);
+    return pointwiseNode(graph, op, [left, right], shape, dtype);
   };
 }
 
 /** A function of floats; other dtypes are converted first, as tfjs's own kernels do. */
 function unary(op: string): Lowering {
-  return (graph, { x }) => graph.node(op, [toFloat(graph, x)], x.shape, 'float32');
+  return (graph, { x }) => pointwiseNode(graph, op, [toFloat(graph, x)], x.shape, 'float32');
 }
 
 export function cast(graph: Graph, x: Sym, dtype: NumericDType): Sym {
   if (x.dtype === dtype) return x;
-  return graph.node('Cast', [x], x.shape, dtype, { to: ONNX_TYPE[dtype] });
+  return pointwiseNode(graph, 'Cast', [x], x.shape, dtype, { to: ONNX_TYPE[dtype] });
 }
 
 export function toFloat(graph: Graph, x: Sym): Sym {
@@ -66,11 +67,11 @@ export function realDiv(graph: Graph, a: Sym, b: Sym): Sym {
 }
 
 function where(graph: Graph, condition: Sym, yes: Sym, no: Sym, shape: Shape): Sym {
-  return graph.node('Where', [condition, yes, no], shape, yes.dtype);
+  return pointwiseNode(graph, 'Where', [condition, yes, no], shape, yes.dtype);
 }
 
 function not(graph: Graph, x: Sym): Sym {
-  return graph.node('Not', [x], x.shape, 'bool');
+  return pointwiseNode(graph, 'Not', [x], x.shape, 'bool');
 }
 
 function power(graph: Graph, { a, b }: Inputs): Sym {
@@ -81,8 +82,8 @@ function power(graph: Graph, { a, b }: Inputs): Sym {
   ) {
     if (b.uniform === 1) return a;
     if (b.uniform === 2) return mul(graph, { a, b: a });
-    if (b.uniform === 0.5) return graph.node('Sqrt', [a], a.shape, 'float32');
-    if (b.uniform === -1) return graph.node('Reciprocal', [a], a.shape, 'float32');
+    if (b.uniform === 0.5) return pointwiseNode(graph, 'Sqrt', [a], a.shape, 'float32');
+    if (b.uniform === -1) return pointwiseNode(graph, 'Reciprocal', [a], a.shape, 'float32');
   }
   return binary('Pow')(graph, { a, b }, {}) as Sym;
 }
@@ -222,7 +223,7 @@ const unaryOps = {
 const keepsDtype =
   (op: string): Lowering =>
   (graph, { x }) =>
-    graph.node(op, [x], x.shape, x.dtype);
+    pointwiseNode(graph, op, [x], x.shape, x.dtype);
 
 export const elementwise: LoweringTable = {
   ...Object.fromEntries(Object.entries(unaryOps).map(([kernel, op]) => [kernel, unary(op)])),
@@ -251,9 +252,10 @@ export const elementwise: LoweringTable = {
   AddN: (graph, inputs) => listOf(inputs).reduce((a, b) => add(graph, { a, b })),
   Square: (graph, { x }) => mul(graph, { a: x, b: x }),
   Rsqrt: (graph, { x }) =>
-    graph.node(
+    pointwiseNode(
+      graph,
       'Reciprocal',
-      [graph.node('Sqrt', [toFloat(graph, x)], x.shape, 'float32')],
+      [pointwiseNode(graph, 'Sqrt', [toFloat(graph, x)], x.shape, 'float32')],
       x.shape,
       'float32',
     ),

@@ -11,6 +11,7 @@ import {
   positiveAxis,
   unsupported,
 } from './lowering.js';
+import { transposedView } from './views.js';
 
 /** A chain of reshapes is one; back in the first shape it is nothing. */
 export function reshape(graph: Graph, x: Sym, shape: Shape): Sym {
@@ -22,6 +23,14 @@ export function reshape(graph: Graph, x: Sym, shape: Shape): Sym {
 
 export function transpose(graph: Graph, x: Sym, perm: readonly number[]): Sym {
   if (perm.every((axis, i) => axis === i)) return x;
+  const { view } = x;
+  if (view !== undefined) {
+    return transpose(
+      graph,
+      view.of,
+      perm.map((axis) => view.perm[axis]),
+    );
+  }
   return graph.node(
     'Transpose',
     [x],
@@ -173,6 +182,11 @@ function unpack(graph: Graph, x: Sym, axis: number): Sym[] {
 export function reverse(graph: Graph, x: Sym, dims: readonly number[]): Sym {
   const axes = dims.filter((axis) => x.shape[axis] > 1);
   if (axes.length === 0) return x;
+  const { view } = x;
+  if (view !== undefined) {
+    const inner = axes.map((axis) => view.perm[axis]);
+    return transposedView(reverse(graph, view.of, inner), view.perm);
+  }
   const all = (value: (axis: number) => number): string => graph.ints(axes.map(value));
   const inputs = [x, all(() => -1), all((axis) => -x.shape[axis] - 1), all((axis) => axis), all(() => -1)];
   return graph.node('Slice', inputs, x.shape, x.dtype);

@@ -2,6 +2,7 @@ import { type Graph, type NumericDType, ONNX_TYPE, type Sym } from '../graph.js'
 import { cast, toFloat } from './elementwise.js';
 import { reshape } from './layout.js';
 import { type Attrs, attrsOf, axesOf, type Lowering, type LoweringTable, positiveAxis } from './lowering.js';
+import { transposedView } from './views.js';
 import { toChannelsFirst, toChannelsLast } from './window.js';
 
 interface ReduceAttrs {
@@ -14,6 +15,13 @@ function reduce(graph: Graph, op: string, x: Sym, attrs: Attrs): Sym {
   const { axis, reductionIndices, keepDims } = attrsOf<ReduceAttrs>(attrs);
   const axes = axesOf(axis ?? reductionIndices, x.shape);
   if (axes.length === 0) return x;
+  const { view } = x;
+  const isWhole = axes.length === x.shape.length;
+  if (view !== undefined && (keepDims || isWhole)) {
+    const inner = axes.map((axis) => view.perm[axis]);
+    const sums = reduce(graph, op, view.of, { axis: inner.sort((a, b) => a - b), keepDims });
+    return isWhole ? sums : transposedView(sums, view.perm);
+  }
   const shape = keepDims
     ? x.shape.map((size, i) => (axes.includes(i) ? 1 : size))
     : x.shape.filter((_, i) => !axes.includes(i));

@@ -1,0 +1,196 @@
+import { VIEW_ORDER } from '../filterStorage.js';
+import { type Graph, type Shape, type Sym, sizeOf } from '../graph.js';
+import { mul } from './elementwise.js';
+import { concat, reshape, transpose } from './layout.js';
+import { transposedView } from './views.js';
+import {
+  flattenPixels,
+  isUnitStride,
+  taps,
+  toChannelsFirst,
+  type WindowGeometry,
+  windowAttributes,
+} from './window.js';
+
+/**
+ * Gradient of a convolution to its filter: with stride s, dilation d and P zeros above and to the left,
+ *
+ *     df[o,c,i,j] = sum over images n and output pixels p of dy[n,o,p] x[n, c, s p + d (i,j) - P]
+ *
+ * One matrix product over pixels for all taps (i, j). What differs is how the pixels come to lie under each other:
+ *
+ *   shifted    stride 1, output as large as the input. In a flattened image a tap is a shift by (d i - P) W + (d j - P)
+ *              pixels. x comes in kh copies, shifted by rows, dy in kw copies, shifted by columns; the product of both
+ *              sides holds every tap. Zeros between the copies stand for the padding above and below; columns of dy
+ *              that would meet the next row's pixels are zero. kh C + kw O values a pixel, all in two copies.
+ *   gathered   else: the taps of x side by side, kh kw C values a pixel, copied by a convolution with filters that are
+ *              1 at one tap (faster than one strided slice a tap, of which ONNX Runtime runs one thread).
+ *   sliced     windows with many taps: that convolution would cost their number squared.
+ *
+ * Where an image has few pixels for its channels, the product runs over the pixels of all images at once instead of
+ * image by image: the products of single images would be larger than their factors.
+ */
+
+const FLOAT = 'float32';
+/** Most taps that are gathered by a convolution. */
+const MOST_GATHERED = 49;
+
+/** x [N,H,W,C], dy [N,H',W',O] -> df [kh,kw,C/groups,O], stored as [O,C/groups,kh,kw]. */
+export function filterGradient(
+  graph: Graph,
+  x: Sym,
+  dy: Sym,
+  filterShape: Shape,
+  w: WindowGeometry,
+  groups: number,
+): Sym {
+  const [kh, kw, inputs, outputs] = filterShape;
+  const image = toChannelsFirst(graph, x);
+  const errors = toChannelsFirst(graph, dy);
+  const stored = isShift(w)
+    ? shifted(graph, image, errors, w, groups)
+    : byWindows(graph, gathered(graph, x, w), errors, groups);
+  return transposedView(reshape(graph, stored, [outputs, inputs, kh, kw]), VIEW_ORDER);
+}
+
+function isShift(w: WindowGeometry): boolean {
+  return isUnitStride(w) && w.input[0] === w.output[0] && w.input[1] === w.output[1];
+}
+
+/** Sum over images (and per group) of left right^T: [N,G P,L], [N,G Q,L] -> [G P, Q]. */
+function sumOfProducts(graph: Graph, left: Sym, right: Sym, groups: number): Sym {
+  const [n, p, length] = left.shape;
+  const q = right.shape[1] / groups;
+  const byGroup = (x: Sym): Sym =>
+    groups === 1 ? x : reshape(graph, x, [n, groups, x.shape[1] / groups, length]);
+  const turned = byGroup(right);
+  const swap = groups === 1 ? [0, 2, 1] : [0, 1, 3, 2];
+  const shape = groups === 1 ? [n, p, q] : [n, groups, p / groups, q];
+  const products = graph.node('MatMul', [byGroup(left), transpose(graph, turned, swap)], shape, FLOAT);
+  const sum =
+    n === 1
+      ? products
+      : graph.node('ReduceSum', [products, graph.ints([0])], shape.slice(1), FLOAT, { keepdims: 0 });
+  return reshape(graph, sum, [p, q]);
+}
+
+/** Whether the products of single images are larger than their factors: see the top of the file. */
+function takesImagesTogether(n: number, products: number, factors: number): boolean {
+  return n > 1 && products > factors;
+}
+
+function zeros(shape: Shape): Sym {
+  return { shape, dtype: FLOAT, uniform: 0 };
+}
+
+/** Copies of [N,C,L] one after the other along each row, `before[i]` zeros before the i-th: [N, C, before + L + ...]. */
+function strung(graph: Graph, copies: readonly Sym[], before: readonly number[], total: number): Sym {
+  const [n, c, length] = copies[0].shape;
+  const parts: Sym[] = [];
+  let pending = 0;
+  copies.forEach((copy, i) => {
+    pending += before[i];
+    if (pending > 0) parts.push(zeros([n, c, pending]));
+    parts.push(copy);
+    pending = total - before[i] - length;
+  });
+  if (pending > 0) parts.push(zeros([n, c, pending]));
+  return concat(graph, parts, 2);
+}
+
+/** [N,C,H,W] -> [1, C, N (H W + gap)]: the images of a channel in one row, with zeros after each. */
+function together(graph: Graph, x: Sym, gap: number): Sym {
+  const [n, c, ...size] = x.shape;
+  const pixels = sizeOf(size);
+  const rows = reshape(graph, transpose(graph, x, [1, 0, 2, 3]), [c, n, pixels]);
+  const padded = gap === 0 ? rows : concat(graph, [rows, zeros([c, n, gap])], 2);
+  return reshape(graph, padded, [1, c, n * (pixels + gap)]);
+}
+
+/** 1 for the columns whose pixel `offset` further to the right is inside the image; null where all are. */
+function columnMask(width: number, offset: number): Sym | null {
+  if (offset === 0) return null;
+  const values = Float32Array.from({ length: width }, (_, at) =>
+    at + offset >= 0 && at + offset < width ? 1 : 0,
+  );
+  return { shape: [1, 1, 1, width], dtype: FLOAT, values };
+}
+
+function shifted(graph: Graph, image: Sym, errors: Sym, w: WindowGeometry, groups: number): Sym {
+  const [kh, kw] = w.kernel;
+  const [n, inputs, height, width] = image.shape;
+  const outputs = errors.shape[1];
+  const [top, left] = w.pads;
+  const reach = w.dilation[0] * (kh - 1);
+  const columnOffsets = Array.from({ length: kw }, (_, j) => j * w.dilation[1] - left);
+  const masked = columnOffsets.map((offset) => {
+    const mask = columnMask(width, offset);
+    return mask === null ? errors : mul(graph, { a: errors, b: mask });
+  });
+
+  const pixels = height * width;
+  const products = (kh * kw * inputs * outputs) / groups;
+  const isTogether = takesImagesTogether(n, products, (kh * inputs + kw * outputs) * pixels);
+  // The zeros after an image are as many as a tap reaches out of it, backwards or forwards.
+  const last = columnOffsets[kw - 1];
+  const gap = Math.max(top * width + left, (reach - top) * width + last);
+  const flat = (x: Sym): Sym => (isTogether ? together(graph, x, gap) : flattenPixels(graph, x));
+  const rows = flat(image);
+  const length = rows.shape[2];
+
+  // Copy i of x lies (reach - d i) rows further on, copy j of dy (reach - top) rows and its column offset.
+  const errorStarts = columnOffsets.map((offset) => (reach - top) * width + offset);
+  const slack = Math.max(0, -Math.min(...errorStarts));
+  const rowStarts = Array.from({ length: kh }, (_, i) => slack + (reach - i * w.dilation[0]) * width);
+  const starts = errorStarts.map((start) => slack + start);
+  const total = length + Math.max(...rowStarts, ...starts);
+  const stringOf = (copies: readonly Sym[], before: readonly number[]): Sym => {
+    const string = strung(graph, copies, before, total);
+    const [images, channels] = string.shape;
+    return reshape(graph, string, [images, channels * copies.length, total]);
+  };
+  const shiftedRows = stringOf(
+    rowStarts.map(() => rows),
+    rowStarts,
+  );
+  const shiftedErrors = stringOf(masked.map(flat), starts);
+  // [O kw, C/G kh] -> [O, C/G, kh, kw]
+  const sum = reshape(graph, sumOfProducts(graph, shiftedErrors, shiftedRows, groups), [
+    outputs,
+    kw,
+    inputs / groups,
+    kh,
+  ]);
+  return transpose(graph, sum, [0, 2, 3, 1]);
+}
+
+/** [C taps, 1, kh, kw]: filter c, t is 1 at tap t. */
+function oneHotFilters(channels: number, [kh, kw]: readonly [number, number]): Sym {
+  const area = kh * kw;
+  const values = new Float32Array(channels * area * area);
+  for (let filter = 0; filter < channels * area; filter++) values[filter * area + (filter % area)] = 1;
+  return { shape: [channels * area, 1, kh, kw], dtype: FLOAT, values };
+}
+
+/** The taps of each channel side by side: [N,H,W,C] -> [N, C kh kw, H', W']. */
+function gathered(graph: Graph, x: Sym, w: WindowGeometry): Sym {
+  const image = toChannelsFirst(graph, x);
+  const [n, channels] = image.shape;
+  const area = w.kernel[0] * w.kernel[1];
+  if (area > MOST_GATHERED) {
+    const blocks = taps(graph, x, w).map((block) => reshape(graph, block, [n, channels, 1, ...w.output]));
+    return reshape(graph, concat(graph, blocks, 2), [n, channels * area, ...w.output]);
+  }
+  const attributes = { ...windowAttributes(w), group: channels };
+  const shape = [n, channels * area, ...w.output];
+  return graph.node('Conv', [image, oneHotFilters(channels, w.kernel)], shape, FLOAT, attributes);
+}
+
+/** rows [N, C taps, H', W'], errors [N, O, H', W'] -> [O, C/G taps]. */
+function byWindows(graph: Graph, rows: Sym, errors: Sym, groups: number): Sym {
+  const [n, inputs, ...size] = rows.shape;
+  const outputs = errors.shape[1];
+  const isTogether = takesImagesTogether(n, (inputs * outputs) / groups, (inputs + outputs) * sizeOf(size));
+  const flat = (x: Sym): Sym => (isTogether ? together(graph, x, 0) : flattenPixels(graph, x));
+  return sumOfProducts(graph, flat(errors), flat(rows), groups);
+}
