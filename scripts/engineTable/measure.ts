@@ -18,6 +18,7 @@ export const COLUMNS: readonly Column[] = [
   { title: 'wasm', engine: 'wasm', compiled: false },
   { title: 'onnx eager', engine: 'onnx', compiled: false },
   { title: 'onnx compiled', engine: 'onnx', compiled: true },
+  { title: 'tensorflow', engine: 'tensorflow', compiled: false },
 ];
 
 /** Values and gradients of the loss sum(exp(y / 4)); gradients null where the engine has none. */

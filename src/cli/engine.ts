@@ -3,9 +3,11 @@ import { existsSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import { FactError, messageOf, nearestName } from '../core/index.js';
+import { FactError, messageOf, nearestName, showProgress } from '../core/index.js';
 import { describeEngines, type EngineDescription, ONNX_INSTALL_ARGUMENTS } from '../engine/describe.js';
+import { installTensorflow, removeTensorflow } from '../engine/tensorflow/install/install.js';
 import { type CliContext, runVerb, usageError, verb } from './context.js';
+import { stoppable } from './signals.js';
 
 /** Where to run npm, and with which arguments, so that this package finds what it installs. */
 export interface NpmCall {
@@ -39,7 +41,11 @@ function table(rows: readonly EngineDescription[]): string {
   const commands = rows.flatMap((row) =>
     row.command === null
       ? []
-      : [`To bring ${row.name}: ${row.command}   (or: fact engine install ${row.name})`],
+      : [
+          row.command.startsWith('fact ')
+            ? `To bring ${row.name}: ${row.command}`
+            : `To bring ${row.name}: ${row.command}   (or: fact engine install ${row.name})`,
+        ],
   );
   return [...text, ...commands].join('\n');
 }
@@ -77,15 +83,43 @@ function runNpm(call: NpmCall): Promise<void> {
   });
 }
 
-async function install(name: string, context: CliContext): Promise<undefined> {
-  if (name === 'tensorflow') {
-    throw new FactError({
-      code: 'E_ENGINE_UNSUPPORTED',
-      message: 'engine install: tensorflow is not supported yet, there is nothing to install',
-      remedy: 'Use the onnx engine for native speed: fact engine install onnx',
+interface InstallFlags {
+  readonly gpu?: boolean;
+  readonly force?: boolean;
+}
+
+async function installLibrary(flags: InstallFlags, context: CliContext): Promise<number> {
+  return stoppable(context, async (signal) => {
+    const { folder, installed } = await installTensorflow({
+      variant: flags.gpu === true ? 'gpu' : 'cpu',
+      force: flags.force === true,
+      signal,
+      log: context.log,
+      progress: (title, total, unit) => showProgress(title, total, unit, context.quiet),
     });
-  }
-  const known = ['onnx', 'wasm', 'cpu'];
+    const what = installed ? 'is installed in' : 'is there already, in';
+    context.print(`tensorflow ${what} ${folder}. \`fact engine list\` tests it.`, {
+      name: 'tensorflow',
+      installed,
+      folder,
+    });
+    return 0;
+  });
+}
+
+async function remove(name: string, context: CliContext): Promise<undefined> {
+  if (name !== 'tensorflow')
+    throw usageError(
+      `engine remove: ${name} is not of what \`fact engine install\` keeps outside npm`,
+      'Only tensorflow can be removed; packages go with npm uninstall.',
+    );
+  const folders = removeTensorflow();
+  const text = folders.length === 0 ? 'nothing was there' : `removed ${folders.join(', ')}`;
+  context.print(text, { name, removed: folders });
+}
+
+async function install(name: string, flags: InstallFlags, context: CliContext): Promise<number | undefined> {
+  const known = ['onnx', 'wasm', 'cpu', 'tensorflow'];
   if (!known.includes(name)) {
     const nearest = nearestName(name, known);
     throw usageError(
@@ -93,6 +127,12 @@ async function install(name: string, context: CliContext): Promise<undefined> {
       nearest === undefined ? `Known engines: ${known.join(', ')}.` : `Did you mean ${nearest}?`,
     );
   }
+  if (name === 'tensorflow') return installLibrary(flags, context);
+  if (flags.gpu === true)
+    throw usageError(
+      'engine install: --gpu is for tensorflow',
+      'Run `fact engine install tensorflow --gpu`.',
+    );
   const row = (await describeEngines({ engine: 'cpu' })).find((engine) => engine.name === name);
   if (row !== undefined && row.state !== 'missing') {
     context.print(`${name} ${row.version ?? ''} works here already.`, { name, installed: false, row });
@@ -111,15 +151,22 @@ async function install(name: string, context: CliContext): Promise<undefined> {
   context.print('onnx is installed. `fact engine list` tests it.', { name, installed: true });
 }
 
-/** `fact engine list` and `fact engine install NAME`. */
+/** `fact engine list`, `fact engine install NAME` and `fact engine remove NAME`. */
 export function register(program: Command): void {
   const engine = program.command('engine').description('what computes here: list the engines, install one');
   verb(engine, 'list', 'which engines work here, which one is used and why').action(
     (_options: unknown, command: Command) => runVerb(command, list),
   );
   verb(engine, 'install', 'bring a missing engine')
-    .argument('<name>', 'onnx')
+    .argument('<name>', 'onnx or tensorflow')
+    .option('--gpu', 'tensorflow with the libraries of CUDA: 2.4 GB to fetch, 4.1 GB on disk')
+    .option('--force', 'tensorflow: fetch it again')
+    .action((name: string, options: InstallFlags, command: Command) =>
+      runVerb(command, (context) => install(name, options, context)),
+    );
+  verb(engine, 'remove', 'remove an engine that install put outside npm')
+    .argument('<name>', 'tensorflow')
     .action((name: string, _options: unknown, command: Command) =>
-      runVerb(command, (context) => install(name, context)),
+      runVerb(command, (context) => remove(name, context)),
     );
 }

@@ -8,3 +8,4 @@ export * from './nearest.js';
 export * from './progress.js';
 export * from './random.js';
 export * from './userCache.js';
+export * from './userData.js';

@@ -1,4 +1,4 @@
-/** Names of the engines; `tensorflow` is known but not built yet. */
+/** Names of the engines. */
 export type EngineName = 'onnx' | 'wasm' | 'cpu' | 'tensorflow';
 
 /** What `startEngine` chose. */
@@ -8,6 +8,8 @@ export interface StartedEngine {
   readonly reason: string;
   /** Whether `compile` turns functions into graphs (engine `onnx`, not switched off). */
   readonly compiles: boolean;
+  /** Engine `tensorflow`: which library computes, and on what. */
+  readonly library?: { readonly version: string; readonly device: string; readonly origin: string };
 }
 
 let current: StartedEngine | null = null;

@@ -26,8 +26,22 @@ async function registerWasm(): Promise<void> {
   await registerWasmBackend();
 }
 
+/** Loaded when wanted only: it holds native code. */
+async function startTensorflow(threads: number | undefined): Promise<StartedEngine> {
+  const { registerTensorflowBackend } = await import('./tensorflow/index.js');
+  const { version, device, origin } = await registerTensorflowBackend(threads);
+  const started = { ...(await use('tensorflow', 'asked for', false)), library: { version, device, origin } };
+  setCurrentEngine(started);
+  return started;
+}
+
+/** tfjs's name of an engine's backend: the name `tensorflow` is that of @tensorflow/tfjs-node. */
+function backendName(engine: EngineName): string {
+  return engine === 'tensorflow' ? 'fact-tensorflow' : engine;
+}
+
 async function use(name: EngineName, reason: string, compiles: boolean): Promise<StartedEngine> {
-  if (!(await tf.setBackend(name))) {
+  if (!(await tf.setBackend(backendName(name)))) {
     throw new FactError({
       code: 'E_ENGINE_BROKEN',
       message: `engine ${name}: its tfjs backend did not start`,
@@ -56,8 +70,8 @@ async function startAuto(options: StartOptions): Promise<StartedEngine> {
 /**
  * Starts an engine: registers its tfjs backend, makes it current and waits until it is ready. May be called again to
  * switch; tensors made on another engine are moved by tfjs when they are used.
- * Throws FactError E_ENGINE_MISSING (onnxruntime-node absent or unusable), E_ENGINE_UNSUPPORTED (`tensorflow`),
- * E_ENGINE_BROKEN (a backend refuses to start).
+ * Throws FactError E_ENGINE_MISSING (what the engine needs is absent or unusable), E_ENGINE_LIBRARY and
+ * E_ENGINE_THREADS (`tensorflow`), E_ENGINE_BROKEN (a backend refuses to start).
  */
 export async function startEngine(options: StartOptions = {}): Promise<StartedEngine> {
   const engine = options.engine ?? 'auto';
@@ -74,16 +88,12 @@ export async function startEngine(options: StartOptions = {}): Promise<StartedEn
       registerCpuBackend();
       return use('cpu', 'asked for', false);
     case 'tensorflow':
-      throw new FactError({
-        code: 'E_ENGINE_UNSUPPORTED',
-        message: 'engine tensorflow: not supported yet',
-        remedy: 'Use --engine onnx (native speed) or --engine wasm.',
-      });
+      return startTensorflow(options.threads);
     default:
       throw new FactError({
         code: 'E_USAGE',
         message: `engine "${String(engine)}" is not known`,
-        remedy: 'Known engines: auto, onnx, wasm, cpu.',
+        remedy: 'Known engines: auto, onnx, wasm, cpu, tensorflow.',
         exitCode: 2,
       });
   }

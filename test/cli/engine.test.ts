@@ -23,16 +23,46 @@ async function run(...words: string[]): Promise<{ out: string; err: string; stat
 test('list prints one line an engine, and the same as JSON', async () => {
   const plain = await run('list', '--engine', 'cpu');
   expect(plain.status).toBe(0);
-  expect(plain.out).toMatch(/^onnx .*\nwasm .*available.*\ncpu .*used.*\ntensorflow .*missing/);
+  expect(plain.out).toMatch(/^onnx .*\nwasm .*available.*\ncpu .*used.*\ntensorflow .*(missing|available)/);
   const rows = JSON.parse((await run('list', '--engine', 'cpu', '--json')).out);
   expect(rows.map((row: { name: string }) => row.name)).toEqual(['onnx', 'wasm', 'cpu', 'tensorflow']);
 });
 
-test('install of tensorflow fails honestly with exit status 1', async () => {
-  const { err, out, status } = await run('install', 'tensorflow');
-  expect(status).toBe(1);
-  expect(err).toContain('[E_ENGINE_UNSUPPORTED]');
-  expect(out).toBe('');
+test('install of tensorflow without a network fails with one line and its remedy', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'fact-'));
+  const before = { ...process.env };
+  try {
+    // A port that nobody listens on.
+    Object.assign(process.env, {
+      FACT_HOME: folder,
+      FACT_CACHE: folder,
+      PIP_INDEX_URL: 'http://127.0.0.1:9/simple',
+    });
+    Object.assign(process.env, { NO_PROXY: '127.0.0.1' });
+    const { err, out, status } = await run('install', 'tensorflow', '--quiet');
+    expect(status).toBe(1);
+    expect(err).toContain('[E_ENGINE_INSTALL]');
+    expect(err).toContain('ECONNREFUSED');
+    expect(out).toBe('');
+    expect((await run('remove', 'tensorflow')).out).toContain('nothing was there');
+  } finally {
+    for (const name of ['FACT_HOME', 'FACT_CACHE', 'PIP_INDEX_URL', 'NO_PROXY']) {
+      if (before[name] === undefined) delete process.env[name];
+      else process.env[name] = before[name];
+    }
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('--gpu belongs to tensorflow, and only tensorflow can be removed', async () => {
+  for (const words of [
+    ['install', 'onnx', '--gpu'],
+    ['remove', 'onnx'],
+  ]) {
+    const { err, status } = await run(...words);
+    expect(status).toBe(2);
+    expect(err).toContain('[E_USAGE]');
+  }
 });
 
 test('install of an unknown engine suggests the nearest and exits with 2', async () => {

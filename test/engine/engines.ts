@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import type { EngineName } from '../../src/engine/start.js';
+import { findLibrary } from '../../src/engine/tensorflow/libraryPlace.js';
 
 function isInstalled(name: string): boolean {
   try {
@@ -10,7 +11,20 @@ function isInstalled(name: string): boolean {
   }
 }
 
+/** Whether a libtensorflow lies where the engine looks for one. */
+function hasTensorflow(): boolean {
+  try {
+    findLibrary();
+    return isInstalled('koffi');
+  } catch {
+    return false;
+  }
+}
+
 /** Engines that tests of operations run on: all that are installed here. */
-export const ENGINES: readonly EngineName[] = isInstalled('onnxruntime-node')
-  ? ['cpu', 'wasm', 'onnx']
-  : ['cpu', 'wasm'];
+export const ENGINES: readonly EngineName[] = [
+  'cpu',
+  'wasm',
+  ...(isInstalled('onnxruntime-node') ? (['onnx'] as const) : []),
+  ...(hasTensorflow() ? (['tensorflow'] as const) : []),
+];

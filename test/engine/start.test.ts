@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
 import { currentEngine, startEngine } from '../../src/engine/start.js';
@@ -21,6 +24,29 @@ test('auto starts onnx where it works, else wasm, and says why', async () => {
   expect(started.reason.length).toBeGreaterThan(10);
 });
 
-test('tensorflow is refused with a remedy', async () => {
-  await expect(startEngine({ engine: 'tensorflow' })).rejects.toMatchObject({ code: 'E_ENGINE_UNSUPPORTED' });
+test('tensorflow is refused with the command that brings it, where no library is', async () => {
+  const [home, named] = [process.env.FACT_HOME, process.env.FACT_LIBTENSORFLOW];
+  const folder = mkdtempSync(join(tmpdir(), 'fact-home-'));
+  try {
+    process.env.FACT_HOME = folder;
+    delete process.env.FACT_LIBTENSORFLOW;
+    await expect(startEngine({ engine: 'tensorflow' })).rejects.toMatchObject({
+      code: 'E_ENGINE_MISSING',
+      remedy: expect.stringContaining('fact engine install tensorflow'),
+    });
+    process.env.FACT_LIBTENSORFLOW = folder;
+    await expect(startEngine({ engine: 'tensorflow' })).rejects.toMatchObject({
+      code: 'E_ENGINE_MISSING',
+      message: expect.stringContaining(folder),
+    });
+  } finally {
+    for (const [name, value] of [
+      ['FACT_HOME', home],
+      ['FACT_LIBTENSORFLOW', named],
+    ] as const) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -31,8 +31,8 @@ function dilatedSize(kernel: number, dilation: number): number {
   return dilation * (kernel - 1) + 1;
 }
 
-/** Puts dilation - 1 zeros between the taps of a filter [kh,kw,...]. */
-function dilateFilter(filter: tf.Tensor4D, dilation: readonly [number, number]): tf.Tensor4D {
+/** Puts dilation - 1 zeros between the taps of a filter [kh,kw,...]. Runs in the caller's tidy. */
+export function dilateFilter(filter: tf.Tensor4D, dilation: readonly [number, number]): tf.Tensor4D {
   const [dh, dw] = dilation;
   if (dh === 1 && dw === 1) return filter;
   const [kh, kw, ci, co] = filter.shape;
@@ -48,8 +48,8 @@ function dilateFilter(filter: tf.Tensor4D, dilation: readonly [number, number]):
   return tf.slice(spread, [0, 0, 0, 0], [dilatedSize(kh, dh), dilatedSize(kw, dw), ci, co]) as tf.Tensor4D;
 }
 
-/** The taps of a dilated filter: the reverse of `dilateFilter`. */
-function undilateFilter(
+/** The taps of a dilated filter: the reverse of `dilateFilter`. Runs in the caller's tidy. */
+export function undilateFilter(
   filter: tf.Tensor4D,
   shape: Shape4,
   dilation: readonly [number, number],
