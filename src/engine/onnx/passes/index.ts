@@ -1,5 +1,7 @@
 import type { GraphParts } from '../graph.js';
 import { foldChannelFactors } from './channelFactors.js';
+import { joinInverseChannels } from './inverseChannels.js';
+import { transposedAsPhases } from './phases.js';
 
 /**
  * Exact rewritings of a traced graph before it is written: the same numbers (up to rounding), fewer or faster nodes.
@@ -10,6 +12,8 @@ export type Pass = (parts: GraphParts) => GraphParts;
 /** In the order in which they run. */
 export const PASSES: readonly (readonly [name: string, pass: Pass])[] = [
   ['channel factors', foldChannelFactors],
+  ['inverse channels', joinInverseChannels],
+  ['phases', transposedAsPhases],
 ];
 
 /** Runs all passes. */
