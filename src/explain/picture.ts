@@ -232,6 +232,6 @@ export async function drawExplanation(e: Explanation, preprocessing: Preprocessi
   }));
   return sharp({ create: { width: WIDTH, height, channels: 3, background: '#ffffff' } })
     .composite([...pieces, { input: overlay.svg(height), left: 0, top: 0 }])
-    .png({ compressionLevel: 6, adaptiveFiltering: true })
+    .png({ compressionLevel: 3, adaptiveFiltering: true })
     .toBuffer();
 }

@@ -1,7 +1,13 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { writeError, writeFileAtomic, writeFolderAtomic } from '../../src/core/atomicFile.js';
+import {
+  recoverFolder,
+  replaceFolder,
+  writeError,
+  writeFileAtomic,
+  writeFolderAtomic,
+} from '../../src/core/atomicFile.js';
 import { FactError } from '../../src/core/errors.js';
 import { asOrdinaryUser } from '../fixtures/ordinaryUser.js';
 import { temporaryFolders } from '../fixtures/pictures.js';
@@ -90,5 +96,51 @@ describe('writing a folder', () => {
     expect(readdirSync(target)).toEqual(['one']);
     expect(readdirSync(root)).toEqual(['model']);
     expect(existsSync(join(target, 'half'))).toBe(false);
+  });
+});
+
+describe('replacing a folder', () => {
+  /** What a process killed between the two renames leaves: the old folder aside, no target. */
+  function killedHalfWay(root: string): string {
+    const target = join(root, 'model');
+    mkdirSync(join(root, '.model.replaced'));
+    writeFileSync(join(root, '.model.replaced', 'old'), '1');
+    return target;
+  }
+
+  it('that was killed between its two steps is undone by the next writer, also one that fails', async () => {
+    const root = folder();
+    const target = killedHalfWay(root);
+    const failing = writeFolderAtomic(target, () => {
+      throw new FactError({ code: 'E_TEST', message: 'no', remedy: 'none' });
+    });
+    await expect(failing).rejects.toMatchObject({ code: 'E_TEST' });
+    recoverFolder(target);
+    expect(readdirSync(target)).toEqual(['old']);
+    await writeFolderAtomic(target, (f) => writeFileSync(join(f, 'new'), '2'));
+    expect(readdirSync(target)).toEqual(['new']);
+    expect(readdirSync(root)).toEqual(['model']);
+  });
+
+  it('that was killed after its second step leaves the new one; the old one goes', () => {
+    const root = folder();
+    const target = killedHalfWay(root);
+    mkdirSync(target);
+    writeFileSync(join(target, 'new'), '2');
+    recoverFolder(target);
+    expect(readdirSync(target)).toEqual(['new']);
+    expect(readdirSync(root)).toEqual(['model']);
+    recoverFolder(join(root, 'never'));
+    expect(readdirSync(root)).toEqual(['model']);
+  });
+
+  it('with a folder that is not there leaves the old one', () => {
+    const root = folder();
+    const target = join(root, 'model');
+    mkdirSync(target);
+    expect(() => replaceFolder(join(root, 'none'), target)).toThrow(
+      expect.objectContaining({ code: 'E_WRITE' }),
+    );
+    expect(readdirSync(root)).toEqual(['model']);
   });
 });

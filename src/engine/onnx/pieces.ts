@@ -22,7 +22,7 @@ export function rowsPerPiece(rows: number, largestValue: number): number {
   return Math.max(1, Math.floor(PIECE_BYTES / Math.max(rowBytes, 1)));
 }
 
-/** So often a size without its own graph is run on the graph of a larger one, filled up; then it gets its own. */
+/** So often a size without its own graph is run on the graph of another, filled up; then it gets its own. */
 const PATIENCE = 3;
 
 /**
@@ -40,10 +40,13 @@ export class PieceSizes {
   choose(rows: number, known: readonly number[]): number {
     const wanted = Math.ceil(rows / Math.ceil(rows / this.limit));
     if (known.includes(wanted)) return wanted;
-    const larger = known.filter((size) => size > wanted);
     const times = (this.asked.get(wanted) ?? 0) + 1;
     this.asked.set(wanted, times);
-    return larger.length > 0 && times <= PATIENCE ? Math.min(...larger) : wanted;
+    if (times > PATIENCE) return wanted;
+    // Of the sizes at hand (much smaller ones do not use the machine) the one that computes the fewest rows too many.
+    const computed = (size: number): number => Math.ceil(rows / size) * size;
+    const usable = known.filter((size) => size <= this.limit && 2 * size >= wanted);
+    return usable.sort((a, b) => computed(a) - computed(b) || b - a)[0] ?? wanted;
   }
 }
 
