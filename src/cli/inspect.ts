@@ -1,15 +1,19 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import {
+  byteLengthOf,
   isFolder,
   isModelFolder,
   type NamedTensor,
-  readCheckpoint,
+  readAny,
   recognise,
   tensorsOfModel,
 } from '../convert/index.js';
 import { FactError } from '../core/index.js';
 import { startEngine } from '../engine/start.js';
 import { loadModel } from '../models/index.js';
+import { MODEL_FILE } from '../models/modelFile.js';
 import { runVerb, verb } from './context.js';
 
 /** What `fact inspect --json` prints. */
@@ -36,12 +40,16 @@ function printable(text: string): string {
     : text;
 }
 
+/** Names, types and sizes; the numbers are not read. */
 function rowsOf(tensors: readonly NamedTensor[]): Inspection['tensors'] {
-  return tensors.map(({ name, dtype, shape, bytes }) => ({ name, dtype, shape, bytes: bytes.length }));
+  return tensors.map((tensor) => {
+    const { name, dtype, shape } = tensor;
+    return { name, dtype, shape, bytes: byteLengthOf(tensor) };
+  });
 }
 
 async function inspectFile(path: string): Promise<Inspection> {
-  const checkpoint = await readCheckpoint(path);
+  const checkpoint = await readAny(path);
   const known = recognise(checkpoint.tensors);
   return {
     file: path,
@@ -131,10 +139,14 @@ function tableOf(o: Inspection): string {
 /** `fact inspect FILE`: format, tensors, metadata. Reads and computes nothing else. */
 export function register(program: Command): void {
   verb(program, 'inspect', 'list the tensors of a checkpoint file or a saved network')
-    .argument('<file>', '.pth, .pt, .ckpt, .safetensors, or the folder of a saved network')
+    .argument(
+      '<file>',
+      '.pth, .pt, .ckpt, .safetensors, .onnx, a tfjs model.json, or the folder of a network',
+    )
     .action(async (file: string, _options: unknown, command: Command) => {
       await runVerb(command, async ({ print }) => {
-        const inspection = isFolder(file) ? await inspectFolder(file) : await inspectFile(file);
+        const isOwn = isFolder(file) && (isModelFolder(file) || !existsSync(join(file, MODEL_FILE)));
+        const inspection = isOwn ? await inspectFolder(file) : await inspectFile(file);
         print(tableOf(inspection), inspection);
         return 0;
       });

@@ -1,6 +1,6 @@
 import { FactError } from '../core/errors.js';
 import { fromFloat16, toFloat16 } from '../core/float16.js';
-import { countOf, type DType, type NamedTensor } from './dtypes.js';
+import { countOf, type DType, lazyTensor, type NamedTensor } from './dtypes.js';
 
 /** Element types that weights can be stored in. */
 export type FloatDType = 'float32' | 'float16' | 'bfloat16';
@@ -79,20 +79,44 @@ export function toInt64(tensor: NamedTensor): BigInt64Array {
   }
 }
 
+const INTEGERS: readonly DType[] = ['int64', 'int32', 'int16', 'uint8'];
+const REAL: readonly DType[] = [...INTEGERS, 'int8', 'bool', 'float64', 'float32', 'float16', 'bfloat16'];
+
+/** Says beforehand what `toFloat32` or `toInt64` would: throws FactError E_CKPT_UNSUPPORTED. */
+export function checkCast(tensor: Pick<NamedTensor, 'name' | 'dtype'>, wanted: 'float32' | 'int64'): void {
+  if ((wanted === 'int64' ? INTEGERS : REAL).includes(tensor.dtype)) return;
+  throw new FactError({
+    code: 'E_CKPT_UNSUPPORTED',
+    message: `tensor ${JSON.stringify(tensor.name)} is ${tensor.dtype}, expected ${wanted === 'int64' ? 'whole numbers' : 'numbers that become float32'}`,
+    remedy: 'Check that the checkpoint belongs to this architecture, and convert it to float32 first.',
+  });
+}
+
 const FLOATS: readonly DType[] = ['float64', 'float32', 'float16', 'bfloat16'];
 
 /**
  * The tensor with floating-point elements stored in another type, float64 by way of float32; integers and booleans stay
- * as they are. Throws FactError E_NUMBER_RANGE where a finite number would become infinite.
+ * as they are. It is cast when its bytes are asked for: throws FactError E_NUMBER_RANGE then, where a finite number would
+ * become infinite.
  */
 export function castFloats(tensor: NamedTensor, dtype: FloatDType): NamedTensor {
   if (tensor.dtype === dtype || !FLOATS.includes(tensor.dtype)) return tensor;
-  const values = toFloat32(tensor);
+  return lazyTensor(tensor.name, dtype, tensor.shape, () => castBytes(tensor, dtype), tensor.tie ?? tensor);
+}
+
+function castBytes(tensor: NamedTensor, dtype: FloatDType): Uint8Array {
+  // Read once: its bytes may come from a file.
+  const read: NamedTensor = {
+    name: tensor.name,
+    dtype: tensor.dtype,
+    shape: tensor.shape,
+    bytes: tensor.bytes,
+  };
+  const values = toFloat32(read);
   const bytes =
     dtype === 'float16' ? toFloat16(values) : dtype === 'bfloat16' ? bfloat16Bytes(values) : bytesOf(values);
-  const cast: NamedTensor = { name: tensor.name, dtype, shape: tensor.shape, bytes };
-  const stored = toFloat32(cast);
-  const source = tensor.dtype === 'float64' ? new Float64Array(aligned(tensor.bytes)) : values;
+  const stored = toFloat32({ name: tensor.name, dtype, shape: tensor.shape, bytes });
+  const source = tensor.dtype === 'float64' ? new Float64Array(aligned(read.bytes)) : values;
   const at = stored.findIndex((value, i) => !Number.isFinite(value) && Number.isFinite(source[i]));
   if (at >= 0)
     throw new FactError({
@@ -103,7 +127,7 @@ export function castFloats(tensor: NamedTensor, dtype: FloatDType): NamedTensor 
           ? 'Use --dtype bfloat16 or float32.'
           : 'Keep its element type (leave out --dtype).',
     });
-  return cast;
+  return bytes;
 }
 
 function bytesOf(values: Float32Array | Uint16Array): Uint8Array {

@@ -1,39 +1,48 @@
-import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
-import { basename, extname, join } from 'node:path';
-import { FactError, systemCodeOf } from '../core/errors.js';
-import { type Logger, silentLogger } from '../core/log.js';
+import { existsSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import { writeFileAtomic } from '../core/atomicFile.js';
+import { FactError, messageOf } from '../core/errors.js';
+import { silentLogger } from '../core/log.js';
 import type { BcosModel } from '../models/bcosModel.js';
-import { type CreateOptions, createModel } from '../models/createModel.js';
 import { loadModel } from '../models/loadModel.js';
-import { MODEL_FILE, SPEC_FILE } from '../models/modelFile.js';
+import { MODEL_FILE } from '../models/modelFile.js';
 import { castFloats, type FloatDType } from './castTensor.js';
-import type { NamedTensor } from './dtypes.js';
-import { tensorsOfModel, writeState } from './modelState.js';
+import { countOf, type NamedTensor, renamed } from './dtypes.js';
+import { fillState, plannedWeights, tensorsOfModel } from './modelState.js';
+import { type NetworkOptions, type PlannedNetwork, planNetwork } from './network.js';
+import { compareNetworks, type InputParity, parityInputs } from './networkParity.js';
+import { compareWithOnnx } from './onnx/runOnnx.js';
 import { compareTensors, type Parity } from './parity.js';
+import type { ParityReport } from './parityReport.js';
 import { writePyTorch } from './pytorchWriter.js';
 import { type Checkpoint, readCheckpoint } from './readCheckpoint.js';
 import { recognise } from './recognise.js';
 import { writeSafetensors } from './safetensors.js';
-import { metadataOfSpec, specOfMetadata } from './specMetadata.js';
+import { metadataOfSpec } from './specMetadata.js';
+import { checkTarget, isFolder, isModelFolder, type TargetFormat, targetFormat, usage } from './targets.js';
+import { modelJsonPath, readTfjs } from './tfjs/readTfjs.js';
+import { compareWithTfjs } from './tfjs/runTfjs.js';
 
-export type TargetFormat = 'tfjs' | 'pytorch' | 'safetensors';
+/** Makes the bytes of an ONNX file of a filled network; `taps` name hidden features that it gives too. */
+export type OnnxExporter = (
+  model: BcosModel,
+  options: { readonly taps: readonly string[]; readonly dtype: FloatDType | undefined },
+) => Uint8Array;
 
-export interface ConvertOptions {
-  /** Name in the registry; `auto` (default): recognised by names and shapes. Only used where a network is built. */
-  readonly arch?: string;
-  /** Options of the architecture that the weights do not tell, e.g. `{ stem: 'small', inputSize: 64 }`. */
-  readonly set?: Omit<CreateOptions, 'weights' | 'seed'>;
-  /** Take the running average of the weights. */
-  readonly ema?: boolean;
-  /** Take the copy of the weights whose names begin with this. */
-  readonly prefix?: string;
+export interface ConvertOptions extends NetworkOptions {
   /** Storage of floating-point numbers. Default: as they are (a network's are float32). */
   readonly dtype?: FloatDType;
-  /** Read the target again and compare every tensor with the source. */
+  /** Read the target again, compare every tensor and every stage with the source, and write the report beside it. */
   readonly check?: boolean;
+  /** A photograph to compare on, beside random noise. */
+  readonly photo?: string;
+  /** Hidden features that an ONNX target gives as outputs. */
+  readonly taps?: readonly string[];
+  /** Needed for ONNX targets (`exportModel` of fact-tfjs/explain); its engine has to be current. */
+  readonly exportOnnx?: OnnxExporter;
   /** Replace an existing target. */
   readonly force?: boolean;
-  readonly log?: Logger;
 }
 
 export interface ConvertReport {
@@ -49,190 +58,112 @@ export interface ConvertReport {
   readonly values: number;
   /** Objects of the source that hold no tensors and were left out. */
   readonly skipped: readonly string[];
-  readonly parity: Parity | null;
+  /** With `check`; for sources that can be run by themselves (ONNX, tfjs) always. */
+  readonly parity: ParityReport | null;
 }
 
-const FILE_TARGETS = new Map<string, TargetFormat>([
-  ['.safetensors', 'safetensors'],
-  ['.pth', 'pytorch'],
-  ['.pt', 'pytorch'],
-  ['.ckpt', 'pytorch'],
-]);
-/** Extensions of other tools' formats: a folder of such a name would be a mistake. */
-const FOREIGN = [
-  '.onnx',
-  '.h5',
-  '.hdf5',
-  '.json',
-  '.bin',
-  '.pb',
-  '.npz',
-  '.npy',
-  '.tflite',
-  '.zip',
-  '.tar',
-  '.pkl',
-];
-
-function usage(message: string, remedy: string): FactError {
-  return new FactError({ code: 'E_USAGE', message, remedy, exitCode: 2 });
+/** What is converted: tensors in the order of the file or the network, and the network where one is needed. */
+interface Source {
+  readonly format: ConvertReport['sourceFormat'];
+  /** The network without its weights filled in; null where the tensors are only copied. */
+  readonly network: PlannedNetwork | null;
+  /** The network with its weights: of a saved one. */
+  readonly loaded: BcosModel | null;
+  readonly tensors: readonly NamedTensor[];
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly skipped: readonly string[];
 }
 
-/** What a target's name asks for: .pth, .pt, .ckpt, .safetensors, or a folder. Throws E_USAGE for other tools' formats. */
-export function targetFormat(target: string): TargetFormat {
-  const extension = extname(target).toLowerCase();
-  const format = FILE_TARGETS.get(extension);
-  if (format !== undefined) return format;
-  if (FOREIGN.includes(extension))
-    throw usage(
-      `cannot write ${target}: ${extension} is no format of this command`,
-      'Give a target that ends in .pth, .pt, .ckpt or .safetensors, or a folder for a network.',
-    );
-  return 'tfjs';
+/** Relative difference of logits that rounding explains: a network of another structure is off by much more. */
+const LOGIT_TOLERANCE = 1e-3;
+
+/** Reads a checkpoint file, or a tfjs network that is none of this package's. */
+export async function readAny(source: string): Promise<Checkpoint> {
+  const path = modelJsonPath(source, isFolder(source));
+  return path === null ? readCheckpoint(source) : readTfjs(path);
 }
 
-/** True for a folder that holds a saved network. */
-export function isModelFolder(path: string): boolean {
-  return existsSync(join(path, SPEC_FILE)) || existsSync(join(path, MODEL_FILE));
-}
-
-/** True for a folder; false for anything else, also for a path that cannot be looked at (reading it says why). */
-export function isFolder(path: string): boolean {
-  try {
-    return statSync(path).isDirectory();
-  } catch (error) {
-    if (systemCodeOf(error) === undefined) throw error;
-    return false;
-  }
-}
-
-/** Refuses a target that would destroy something the user did not mean. Throws E_EXISTS. */
-function checkTarget(source: string, target: string, format: TargetFormat, force: boolean): void {
-  if (!existsSync(target)) return;
-  const exists = (what: string, remedy: string): FactError =>
-    new FactError({ code: 'E_EXISTS', message: `${target}: ${what}`, remedy });
-  if (existsSync(source) && realpathSync(source) === realpathSync(target))
-    throw exists('source and target are the same', 'Name another target.');
-  if (isFolder(target)) {
-    if (format !== 'tfjs') throw exists('this is a folder', 'Name a file as target.');
-    if (readdirSync(target).length === 0) return;
-    if (!isModelFolder(target))
-      throw exists('this folder holds other things than a network', 'Name a new folder; it will be made.');
-  } else if (format === 'tfjs') {
-    throw exists(
-      'this is a file, and a network is saved as a folder',
-      'Name a new folder, or a .pth or .safetensors file.',
-    );
-  }
-  if (!force) throw exists('it exists already', 'Name another target, or replace it with --force.');
-}
-
-/** The network in a checkpoint: recognised or named, built, and filled. The caller disposes it. Throws typed errors. */
-export function modelOfCheckpoint(
-  checkpoint: Checkpoint,
-  file: string,
-  options: ConvertOptions = {},
-): { model: BcosModel; prefix: string; taken: ReadonlyMap<string, NamedTensor> } {
-  const log = options.log ?? silentLogger;
-  const wanted = options.arch ?? 'auto';
-  let arch = wanted;
-  let found: CreateOptions = {};
-  const recognised = recognise(checkpoint.tensors);
-  if (wanted === 'auto') {
-    const named = specOfMetadata(checkpoint.metadata, checkpoint.tensors, file);
-    if (named !== null) {
-      arch = named.arch;
-      found = named.options;
-    } else if (recognised === null) {
-      throw new FactError({
-        code: 'E_ARCH_UNKNOWN',
-        message: `${file}: its ${checkpoint.tensors.length} tensors are those of no B-cos network that is known here`,
-        remedy: 'Run `fact inspect` on it, and name the architecture with --arch.',
-      });
-    } else {
-      arch = recognised.arch;
-      found = recognised.options;
-      log.info(`architecture: ${arch}${describe(found)} (by names and shapes)`);
-      if (recognised.alike.length > 0)
-        log.warn(
-          `the same names and shapes also fit ${recognised.alike.join(', ')}; name one with --arch if it is meant`,
-        );
-      if (arch === 'resnet' && found.stem === 'cifar' && options.set?.stem === undefined)
-        log.warn(
-          'a 3x3 stem is taken for the one with stride 1; use --set stem=small for the one with stride 2',
-        );
-    }
-  } else if (recognised !== null && options.set?.numClasses === undefined) {
-    const { numClasses } = recognised.options;
-    if (numClasses !== undefined) found = { numClasses };
-  }
-  const model = createModel(arch, { ...found, ...options.set, weights: 'zero' });
-  try {
-    const state = writeState(model, checkpoint.tensors, options, file);
-    if (state.isAverage && options.ema !== true && options.prefix === undefined)
-      log.warn(`${file} holds only a running average of the weights ("${state.prefix}"); it was taken`);
-    if (state.absentCounters.length > 0)
-      log.warn(
-        `${state.absentCounters.length} counters num_batches_tracked are not in the file; they are set to 0`,
-      );
-    if (state.rounded.length > 0) log.warn(`${state.rounded.length} tensors were rounded to float32`);
-    model.describe({ source: basename(file) });
-    return { model, prefix: state.prefix, taken: state.taken };
-  } catch (error) {
-    model.dispose();
-    throw error;
-  }
-}
-
-function describe(options: CreateOptions): string {
-  const entries = Object.entries(options).map(([key, value]) => `${key} ${JSON.stringify(value)}`);
-  return entries.length > 0 ? ` with ${entries.join(', ')}` : '';
-}
-
-/** Reads the source as tensors, and as a network where that is needed. */
-async function readSource(
-  source: string,
-  needsModel: boolean,
-  options: ConvertOptions,
-): Promise<{
-  format: ConvertReport['sourceFormat'];
-  model: BcosModel | null;
-  prefix: string | null;
-  tensors: readonly NamedTensor[];
-  metadata: ReadonlyMap<string, string>;
-  skipped: string[];
-}> {
-  if (isFolder(source)) {
+async function readSource(source: string, needsModel: boolean, options: ConvertOptions): Promise<Source> {
+  if (isFolder(source) && (isModelFolder(source) || !existsSync(join(source, MODEL_FILE)))) {
     if (options.ema === true || options.prefix !== undefined || (options.arch ?? 'auto') !== 'auto')
       throw usage(`${source} is a saved network: --arch, --ema and --prefix do not apply`, 'Leave them out.');
-    const model = await loadModel(source);
-    const metadata = metadataOfSpec(model.spec);
-    return { format: 'tfjs', model, prefix: null, tensors: tensorsOfModel(model), metadata, skipped: [] };
+    const loaded = await loadModel(source);
+    const metadata = metadataOfSpec(loaded.spec);
+    return { format: 'tfjs', network: null, loaded, tensors: tensorsOfModel(loaded), metadata, skipped: [] };
   }
-  const checkpoint = await readCheckpoint(source);
-  const skipped = checkpoint.skipped.map(({ name, className }) => `${name} (${className})`);
-  if (!needsModel)
-    return {
-      format: checkpoint.format,
-      model: null,
-      prefix: null,
-      tensors: checkpoint.tensors,
-      metadata: checkpoint.metadata,
-      skipped,
-    };
-  const { model, prefix, taken } = modelOfCheckpoint(checkpoint, source, options);
+  const checkpoint = await readAny(source);
+  const base = {
+    format: checkpoint.format,
+    loaded: null,
+    skipped: checkpoint.skipped.map(({ name, className }) => `${name} (${className})`),
+  };
+  if (!needsModel && checkpoint.uses === undefined)
+    return { ...base, network: null, tensors: checkpoint.tensors, metadata: checkpoint.metadata };
+  const network = planNetwork(checkpoint, source, options);
+  const { model, plan } = network;
   // In the network's order and names, with the bytes of the file.
   const tensors = model.stateDict().flatMap(({ name }) => {
-    const tensor = taken.get(name);
-    return tensor === undefined ? [] : [{ ...tensor, name }];
+    const tensor = plan.taken.get(name);
+    return tensor === undefined ? [] : [renamed(tensor, name)];
   });
-  return { format: checkpoint.format, model, prefix, tensors, metadata: metadataOfSpec(model.spec), skipped };
+  return { ...base, network, tensors, metadata: metadataOfSpec(model.spec) };
+}
+
+/** The network with its weights filled in, made once. */
+function filled(source: Source): BcosModel {
+  if (source.loaded !== null) return source.loaded;
+  if (source.network === null) throw new TypeError('a network is needed');
+  fillState(source.network.model, source.network.plan);
+  return source.network.model;
+}
+
+async function writeTarget(
+  target: string,
+  format: TargetFormat,
+  source: Source,
+  tensors: readonly NamedTensor[],
+  options: ConvertOptions,
+): Promise<void> {
+  const { dtype } = options;
+  if (format === 'tfjs') {
+    const storage = dtype === 'float16' ? 'float16' : 'float32';
+    const { network, loaded } = source;
+    if (loaded !== null) await loaded.save(target, { dtype: storage });
+    else if (network !== null)
+      await network.model.save(target, {
+        dtype: storage,
+        valuesOf: plannedWeights(network.model, network.plan),
+      });
+  } else if (format === 'pytorch') {
+    writePyTorch(target, tensors, extname(target).toLowerCase() === '.ckpt' ? 'state_dict' : null);
+  } else if (format === 'safetensors') {
+    writeSafetensors(target, tensors, new Map([['format', 'pt'], ...source.metadata]));
+  } else if (options.exportOnnx !== undefined) {
+    writeFileAtomic(target, options.exportOnnx(filled(source), { taps: options.taps ?? [], dtype }));
+  }
+}
+
+/** Refuses options that contradict the target. Throws E_USAGE. */
+function checkOptions(target: string, format: TargetFormat, options: ConvertOptions): void {
+  if ((format === 'tfjs' || format === 'onnx') && options.dtype === 'bfloat16')
+    throw usage(
+      `${target}: a saved network holds float32 or float16`,
+      'Use --dtype float16, or a .pth or .safetensors target.',
+    );
+  if (format !== 'onnx' && (options.taps ?? []).length > 0)
+    throw usage(`${target}: taps are outputs of an ONNX file`, 'Leave --taps out, or name an .onnx target.');
+  if (format === 'onnx' && options.exportOnnx === undefined)
+    throw usage(
+      `${target}: writing ONNX needs an exporter`,
+      'Give `exportOnnx`, e.g. made of `exportModel` of fact-tfjs/explain, or use `fact convert`.',
+    );
 }
 
 /**
- * Converts a checkpoint file (.pth, .pt, .ckpt, .safetensors) or a saved network (folder) into another of these, by the
- * target's name. File to file keeps all tensors and their names, unless `arch`, `ema` or `prefix` asks for the weights
- * of one network. The target appears complete or not at all.
+ * Converts a checkpoint file (.pth, .pt, .ckpt, .safetensors), an ONNX file, a tfjs network or a saved network (folder)
+ * into another of these, by the target's name. File to file keeps all tensors and their names, unless `arch`, `ema` or
+ * `prefix` asks for the weights of one network. Tensors pass through memory one at a time. The target appears complete or
+ * not at all.
  * Throws the typed errors of the readers, E_SHAPE_MISMATCH, E_NO_COPY, E_AMBIGUOUS_COPY, E_ARCH_UNKNOWN, E_EXISTS,
  * E_WRITE, E_USAGE, E_NUMBER_RANGE, E_PARITY.
  */
@@ -244,55 +175,110 @@ export async function convertCheckpoint(
   const log = options.log ?? silentLogger;
   const format = targetFormat(target);
   checkTarget(source, target, format, options.force === true);
+  checkOptions(target, format, options);
   const needsModel =
-    format === 'tfjs' || options.arch !== undefined || options.ema === true || options.prefix !== undefined;
-  if (format === 'tfjs' && options.dtype === 'bfloat16')
-    throw usage(
-      'a saved network holds float32 or float16',
-      'Use --dtype float16, or a .pth or .safetensors target.',
-    );
-  const { model, ...read } = await readSource(source, needsModel, options);
+    format === 'tfjs' ||
+    format === 'onnx' ||
+    options.arch !== undefined ||
+    options.ema === true ||
+    options.prefix !== undefined;
+  const read = await readSource(source, needsModel, options);
   try {
     for (const name of read.skipped) log.warn(`left out: ${name}`);
-    if (format !== 'tfjs' && read.tensors.length === 0)
+    if (read.tensors.length === 0)
       throw new FactError({
         code: 'E_NO_COPY',
         message: `${source}: there are no tensors in it`,
         remedy: 'Run `fact inspect` on it.',
       });
     const { dtype } = options;
-    const tensors =
-      dtype === undefined || format === 'tfjs'
-        ? read.tensors
-        : read.tensors.map((tensor) => castFloats(tensor, dtype));
-    if (format === 'tfjs') {
-      if (model === null) throw new TypeError('a network is needed');
-      await model.save(target, { dtype: dtype === 'float16' ? 'float16' : 'float32' });
-    } else if (format === 'pytorch') {
-      writePyTorch(target, tensors, extname(target).toLowerCase() === '.ckpt' ? 'state_dict' : null);
-    } else {
-      writeSafetensors(target, tensors, new Map([['format', 'pt'], ...read.metadata]));
-    }
-    const parity = options.check === true ? await checkParity(target, format, read.tensors, dtype) : null;
+    const isCast = dtype !== undefined && (format === 'pytorch' || format === 'safetensors');
+    const tensors = isCast ? read.tensors.map((tensor) => castFloats(tensor, dtype)) : read.tensors;
+    await writeTarget(target, format, read, tensors, options);
     return {
       source,
       target,
       sourceFormat: read.format,
       targetFormat: format,
-      arch: model?.spec.arch ?? null,
-      prefix: read.prefix,
+      arch: (read.loaded ?? read.network?.model)?.spec.arch ?? null,
+      prefix: read.network?.plan.prefix ?? null,
       tensors: tensors.length,
-      values: tensors.reduce((sum, tensor) => sum + tensor.shape.reduce((p, d) => p * d, 1), 0),
+      values: tensors.reduce((sum, tensor) => sum + countOf(tensor.shape), 0),
       skipped: read.skipped,
-      parity,
+      parity: await parityOf(source, target, format, read, options),
     };
   } finally {
-    model?.dispose();
+    read.network?.model.dispose();
+    read.loaded?.dispose();
   }
 }
 
-/** Reads the target again and compares. Throws E_PARITY where a tensor is further off than its element type explains. */
-async function checkParity(
+/** Runs what can be run and compares; null where nothing was asked for and the source is no graph. */
+async function parityOf(
+  source: string,
+  target: string,
+  format: TargetFormat,
+  read: Source,
+  options: ConvertOptions,
+): Promise<ParityReport | null> {
+  const isGraph = ['onnx', 'tfjs-layers', 'tfjs-graph'].includes(read.format);
+  if (options.check !== true && !isGraph) return null;
+  const notes: string[] = [];
+  const photo = options.photo ?? null;
+  const original = isGraph ? await originalParity(source, filled(read), read.format, photo, notes) : [];
+  let tensors: Parity | null = null;
+  let stages: InputParity[] = [];
+  if (options.check === true) {
+    if (format !== 'onnx') tensors = await tensorParity(target, format, read.tensors, options.dtype);
+    stages = await stageParity(source, target, format, read, options, notes);
+  }
+  const arch = (read.loaded ?? read.network?.model)?.spec.arch ?? null;
+  const report = { source, target, arch, tensors, stages, original, notes };
+  if (options.check === true)
+    writeFileAtomic(`${target}.parity.json`, `${JSON.stringify(report, null, 2)}\n`);
+  checkLogits(source, original);
+  if (options.dtype === undefined) checkLogits(target, stages);
+  return report;
+}
+
+/** Throws E_PARITY where logits are further apart than rounding explains. */
+function checkLogits(file: string, inputs: readonly InputParity[]): void {
+  for (const { input, stages } of inputs) {
+    const last = stages.at(-1);
+    if (last === undefined || last.relative <= LOGIT_TOLERANCE) continue;
+    throw new FactError({
+      code: 'E_PARITY',
+      message: `${file}: its ${last.stage} differ by ${last.relative.toExponential(1)} (norm-wise; ${input}) from those of the network`,
+      remedy:
+        'The weights fit, but what is computed with them differs: name the right architecture with --arch and --set.',
+    });
+  }
+}
+
+/** The source itself against the network made from it; where it cannot be run, a note says why. */
+async function originalParity(
+  source: string,
+  model: BcosModel,
+  format: Source['format'],
+  photo: string | null,
+  notes: string[],
+): Promise<InputParity[]> {
+  try {
+    const path = modelJsonPath(source, isFolder(source)) ?? source;
+    const found =
+      format === 'onnx'
+        ? await compareWithOnnx(path, model, photo)
+        : await compareWithTfjs(path, model, photo);
+    if (typeof found !== 'string') return found;
+    notes.push(`${source} by itself: ${found}`);
+  } catch (error) {
+    notes.push(`${source} by itself: ${messageOf(error).split('\n')[0]}`);
+  }
+  return [];
+}
+
+/** The target's tensors, read again. Throws E_PARITY where one is further off than its element type explains. */
+async function tensorParity(
   target: string,
   format: TargetFormat,
   expected: readonly NamedTensor[],
@@ -301,7 +287,7 @@ async function checkParity(
   if (format !== 'tfjs') {
     const { tensors } = await readCheckpoint(target);
     const prefix = extname(target).toLowerCase() === '.ckpt' ? 'state_dict.' : '';
-    const found = tensors.map((tensor) => ({ ...tensor, name: tensor.name.slice(prefix.length) }));
+    const found = tensors.map((tensor) => renamed(tensor, tensor.name.slice(prefix.length)));
     return compareTensors(target, expected, found, dtype);
   }
   const model = await loadModel(target);
@@ -309,5 +295,64 @@ async function checkParity(
     return compareTensors(target, expected, tensorsOfModel(model), dtype ?? 'float32');
   } finally {
     model.dispose();
+  }
+}
+
+/** Every stage of the source's network and of the target's. */
+async function stageParity(
+  source: string,
+  target: string,
+  format: TargetFormat,
+  read: Source,
+  options: ConvertOptions,
+  notes: string[],
+): Promise<InputParity[]> {
+  const photo = options.photo ?? null;
+  let own: PlannedNetwork | null = null;
+  try {
+    let expected: BcosModel;
+    if (read.loaded !== null || read.network !== null) expected = filled(read);
+    else {
+      const checkpoint = await readCheckpoint(source);
+      if (recognise(checkpoint.tensors) === null) {
+        notes.push('stages: the tensors are those of no network that is known here');
+        return [];
+      }
+      own = planNetwork(checkpoint, source, { ...options, arch: 'auto' });
+      fillState(own.model, own.plan);
+      expected = own.model;
+    }
+    if (format === 'onnx') {
+      const found = await compareWithOnnx(target, expected, photo);
+      if (typeof found === 'string') notes.push(`${target}: ${found}`);
+      return typeof found === 'string' ? [] : found;
+    }
+    return await againstTarget(expected, target, format, photo);
+  } finally {
+    own?.model.dispose();
+  }
+}
+
+async function againstTarget(
+  expected: BcosModel,
+  target: string,
+  format: TargetFormat,
+  photo: string | null,
+): Promise<InputParity[]> {
+  const { arch, options, inputSize, preprocessing } = expected.spec;
+  let actual: BcosModel;
+  if (format === 'tfjs') actual = await loadModel(target);
+  else {
+    const set = { ...options, inputSize, preprocessing };
+    const planned = planNetwork(await readCheckpoint(target), target, { arch, set });
+    fillState(planned.model, planned.plan);
+    actual = planned.model;
+  }
+  const inputs = await parityInputs(expected, photo);
+  try {
+    return await compareNetworks(expected, actual, inputs);
+  } finally {
+    tf.dispose(inputs.map(({ image }) => image));
+    actual.dispose();
   }
 }

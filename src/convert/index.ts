@@ -3,19 +3,21 @@ export {
   type ConvertOptions,
   type ConvertReport,
   convertCheckpoint,
-  isFolder,
-  isModelFolder,
-  modelOfCheckpoint,
-  type TargetFormat,
-  targetFormat,
+  type OnnxExporter,
+  readAny,
 } from './convertCheckpoint.js';
-export { DTYPES, type DType, type DTypeFacts, dtypeFacts, type NamedTensor } from './dtypes.js';
+export { byteLengthOf, DTYPES, type DType, type DTypeFacts, dtypeFacts, type NamedTensor } from './dtypes.js';
 export { type FactSaeArrays, factSaeOf, readFactSae } from './factSae.js';
-export { type LoadedState, tensorsOfModel, writeState } from './modelState.js';
+export { planState, type StatePlan, tensorsOfModel, writeState } from './modelState.js';
+export { modelOfCheckpoint, type NetworkOptions, type PlannedNetwork, planNetwork } from './network.js';
+export type { Difference, InputParity } from './networkParity.js';
 export type { Parity } from './parity.js';
+export { type ParityReport, parityText } from './parityReport.js';
 export type { PickleValue } from './pickleValues.js';
 export { encodePyTorch, writePyTorch } from './pytorchWriter.js';
 export { type Checkpoint, type CheckpointFormat, parseCheckpoint, readCheckpoint } from './readCheckpoint.js';
-export { type Recognised, recognise } from './recognise.js';
+export { type Nearest, nearestArchitecture, type Recognised, recognise } from './recognise.js';
 export { encodeSafetensors, readSafetensors, writeSafetensors } from './safetensors.js';
+export { isFolder, isModelFolder, type TargetFormat, targetFormat } from './targets.js';
+export { readTfjs } from './tfjs/readTfjs.js';
 export * from './zoo/index.js';

@@ -48,3 +48,17 @@ export const MAX_HEADER_BYTES = 100_000_000;
 export const MAX_JSON_DEPTH = 16;
 /** JSON values in that header. */
 export const MAX_JSON_VALUES = 3_000_000;
+/** Size of an ONNX file: protobuf's own limit; larger networks keep their numbers beside the file. */
+export const MAX_ONNX_BYTES = 2 ** 31 - 1;
+/** Bytes of an ONNX file beside the numbers of its tensors (16 MB: a graph of 100,000 nodes). */
+export const MAX_ONNX_SKELETON = 32 * 2 ** 20;
+/** Protobuf fields of such a file. */
+export const MAX_ONNX_FIELDS = 2_000_000;
+/** Depth of nested messages. */
+export const MAX_ONNX_DEPTH = 24;
+/** Weight files of a tfjs network. */
+export const MAX_WEIGHT_FILES = 10_000;
+/** Length of a tfjs network's model.json. */
+export const MAX_MODEL_JSON = 128 * 2 ** 20;
+/** JSON depth of it: nested layers. */
+export const MAX_MODEL_DEPTH = 64;

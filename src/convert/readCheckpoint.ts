@@ -1,14 +1,25 @@
+import { dirname } from 'node:path';
 import { type ByteSource, FileSource, MemorySource } from './byteSource.js';
 import { CheckpointErrors } from './checkpointError.js';
 import { lazyTensor, type NamedTensor } from './dtypes.js';
 import { flattenTree } from './flattenTree.js';
+import { ExternalFiles } from './onnx/externalData.js';
+import { onnxUses } from './onnx/onnxUses.js';
+import { looksLikeOnnx, readOnnx } from './onnx/readOnnx.js';
 import type { PickleValue, PyTensor } from './pickleValues.js';
 import { looksLikeLegacy, readPyTorchLegacy } from './pytorchLegacy.js';
 import { type PyTorchFile, readPyTorchZip } from './pytorchZip.js';
 import { looksLikeSafetensors, readSafetensors } from './safetensors.js';
+import type { WeightUse } from './structure.js';
 import { checkAmounts } from './tensorView.js';
 
-export type CheckpointFormat = 'pytorch-zip' | 'pytorch-legacy' | 'safetensors';
+export type CheckpointFormat =
+  | 'pytorch-zip'
+  | 'pytorch-legacy'
+  | 'safetensors'
+  | 'onnx'
+  | 'tfjs-layers'
+  | 'tfjs-graph';
 
 /** Everything that a checkpoint file holds. */
 export interface Checkpoint {
@@ -22,6 +33,8 @@ export interface Checkpoint {
   /** Objects of the file that were not read, with their class. */
   readonly skipped: readonly { readonly name: string; readonly className: string }[];
   readonly fileBytes: number;
+  /** What is computed with the tensors, in order; absent where the file holds tensors only. */
+  readonly uses?: readonly WeightUse[];
 }
 
 /** Beginnings of files that are often saved under a checkpoint's name by mistake. */
@@ -45,10 +58,10 @@ const HEAD_BYTES = 512;
 
 /** Reads a checkpoint from bytes in memory; `name` is the file's name for errors. The content decides the format, never the name. */
 export function parseCheckpoint(bytes: Uint8Array, name: string): Checkpoint {
-  return parseSource(new MemorySource(bytes), name);
+  return parseSource(new MemorySource(bytes), name, null);
 }
 
-function parseSource(source: ByteSource, name: string): Checkpoint {
+function parseSource(source: ByteSource, name: string, folder: string | null): Checkpoint {
   const errors = new CheckpointErrors(name);
   if (source.size === 0) throw errors.fault('truncated', '', 'the file is empty');
   const head = source.read(0, Math.min(HEAD_BYTES, source.size));
@@ -57,20 +70,29 @@ function parseSource(source: ByteSource, name: string): Checkpoint {
   if (looksLikeLegacy(head))
     return fromPyTorch('pytorch-legacy', readPyTorchLegacy(source, errors), source.size, errors);
   const kind = wrongKind(head);
+  const isNamedOnnx = kind === undefined && name.toLowerCase().endsWith('.onnx');
+  if (looksLikeOnnx(head) || isNamedOnnx) return fromOnnx(source, folder, errors);
   if (
     looksLikeSafetensors(head, source.size) ||
     (kind === undefined && name.toLowerCase().endsWith('.safetensors'))
   ) {
     const { tensors, metadata } = readSafetensors(source, name);
-    return { format: 'safetensors', tensors, tree: null, metadata, skipped: [], fileBytes: source.size };
+    return {
+      format: 'safetensors',
+      tensors,
+      tree: null,
+      metadata,
+      skipped: [],
+      fileBytes: source.size,
+    };
   }
   if (head[0] === 0x80 && source.size < 32 && kind !== undefined)
     throw errors.fault('truncated', '', 'the file ends within its first bytes');
   throw errors.fault(
     'unsupported',
     'byte 0',
-    `expected a PyTorch or safetensors checkpoint, found ${kind ?? 'bytes of no known format'}`,
-    'Download the file again, or unpack it first; expected: .pth, .pt, .ckpt (torch.save) or .safetensors.',
+    `expected a PyTorch, safetensors or ONNX file, found ${kind ?? 'bytes of no known format'}`,
+    'Download the file again, or unpack it first; expected: .pth, .pt, .ckpt (torch.save), .safetensors or .onnx.',
   );
 }
 
@@ -100,12 +122,27 @@ function fromPyTorch(
   return { format, tensors, tree: file.root, metadata: new Map(), skipped, fileBytes };
 }
 
+function fromOnnx(source: ByteSource, folder: string | null, errors: CheckpointErrors): Checkpoint {
+  const files = folder === null ? null : new ExternalFiles(folder, errors);
+  const graph = readOnnx(source, files, errors);
+  const tensors = graph.initialisers.flatMap((name) => graph.constants.get(name) ?? []);
+  return {
+    format: 'onnx',
+    tensors,
+    tree: null,
+    metadata: graph.metadata,
+    skipped: [],
+    fileBytes: source.size,
+    uses: onnxUses(graph),
+  };
+}
+
 /**
- * Reads the headers of a PyTorch (.pth, .pt, .ckpt; zip or legacy form) or safetensors checkpoint of any size; tensors
- * are read from the file, and checked, when their bytes are asked for. Nothing in it is executed and no other file is
- * opened. Throws FactError E_CKPT_UNSAFE, _TRUNCATED, _CORRUPT, _UNSUPPORTED, _TOO_LARGE, E_NOT_FOUND, E_READ.
+ * Reads the headers of a PyTorch (.pth, .pt, .ckpt; zip or legacy form), safetensors or ONNX file; tensors
+ * are read from the file, and checked, when their bytes are asked for. Nothing in it is executed. No other file is opened,
+ * but those beside an ONNX model that it keeps its numbers in. Throws FactError E_CKPT_UNSAFE, _TRUNCATED, _CORRUPT, _UNSUPPORTED, _TOO_LARGE, E_NOT_FOUND, E_READ.
  */
 export async function readCheckpoint(path: string): Promise<Checkpoint> {
-  const source = new FileSource(path, 'a .pth, .pt, .ckpt or .safetensors file');
-  return source.whileOpen(() => parseSource(source, path));
+  const source = new FileSource(path, 'a .pth, .pt, .ckpt, .safetensors or .onnx file');
+  return source.whileOpen(() => parseSource(source, path, dirname(path)));
 }

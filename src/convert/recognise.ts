@@ -2,7 +2,7 @@ import type { ModelEntry } from '../models/modelEntry.js';
 import type { ResolvedOptions } from '../models/options.js';
 import { modelEntry } from '../models/registry.js';
 import type { NamedTensor } from './dtypes.js';
-import { digestOf, headOf, likeness, type NamedShape, sketchOf } from './signature.js';
+import { digestOf, headOf, likeness, type NamedShape, shapesDigest, sketchOf } from './signature.js';
 import { SIGNATURES } from './signatures.js';
 import { isAveragePrefix } from './stateCopies.js';
 
@@ -167,7 +167,9 @@ function fromSignature(shapes: readonly NamedShape[]): Recognised | null {
 export function recognise(tensors: readonly NamedTensor[]): Recognised | null {
   const prefixes = prefixesOf(tensors);
   for (const prefix of prefixes) {
-    const found = fromSignature(below(tensors, prefix, prefixes));
+    // What looks like a copy further below may be a part of this network.
+    const found =
+      fromSignature(below(tensors, prefix, prefixes)) ?? fromSignature(below(tensors, prefix, []));
     if (found !== null) return found;
   }
   for (const prefix of resNetPrefixes(tensors)) {
@@ -176,6 +178,22 @@ export function recognise(tensors: readonly NamedTensor[]): Recognised | null {
     if (general !== null) return { arch: 'resnet', options: general, alike: [] };
   }
   return null;
+}
+
+/**
+ * The architecture that a graph's filters and matrices belong to by their shapes alone, for files that rename or fold
+ * weights; null where there is none. The last of them is taken for the head.
+ */
+export function recogniseShapes(shapes: readonly (readonly number[])[]): Recognised | null {
+  const digest = shapesDigest(shapes, shapes.length - 1);
+  const archs = SIGNATURES.filter((known) => known.shapes === digest).flatMap((known) => known.archs);
+  if (archs.length === 0) return null;
+  const [rows] = shapes[shapes.length - 1];
+  const { maxOut } = modelEntry(archs[0]).defaults as Partial<ResolvedOptions>;
+  const classes = rows / (maxOut ?? 1);
+  const [best, ...others] = ranked(archs, classes);
+  const options = best.defaults.numClasses === classes ? {} : { numClasses: classes };
+  return { arch: best.name, options, alike: others.map((entry) => entry.name) };
 }
 
 /** The network whose names and shapes are most like those of a checkpoint; null where none shares any. */

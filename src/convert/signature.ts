@@ -10,6 +10,8 @@ export interface Signature {
   readonly archs: readonly string[];
   /** Of all names and shapes in any order, counters and the number of classes aside. */
   readonly digest: string;
+  /** Of the shapes of filters and matrices alone, for files that do not keep names. */
+  readonly shapes: string;
   /** Names of the first tensor and of the head's weights: what prefixes of copies are found by. */
   readonly first: string;
   readonly head: string;
@@ -35,6 +37,32 @@ function linesOf(tensors: readonly NamedShape[]): string[] {
 /** Digest of a state dict's names and shapes. */
 export function digestOf(tensors: readonly NamedShape[]): string {
   return sha256(linesOf(tensors).join('\n')).slice(0, 16);
+}
+
+/** Sizes that stay the same when a 1x1 convolution becomes a matrix, transposed or not. */
+export function canonicalShape(shape: readonly number[]): string {
+  const isPoint = shape.length === 4 && shape[2] === 1 && shape[3] === 1;
+  const core = isPoint ? shape.slice(0, 2) : shape;
+  return (core.length === 2 ? [...core].sort((a, b) => a - b) : core).join('x');
+}
+
+/**
+ * Digest of the shapes of filters and matrices in any order; the rows of the head are not part of it.
+ * @param head index of the head's weights; -1: none
+ */
+export function shapesDigest(shapes: readonly (readonly number[])[], head: number): string {
+  const lines = shapes.map((shape, i) => (i === head ? `*x${shape[1]}` : canonicalShape(shape)));
+  return sha256(lines.sort().join('\n')).slice(0, 16);
+}
+
+/** The same of a state dict. */
+export function shapesDigestOf(tensors: readonly NamedShape[]): string {
+  const weights = tensors.filter(({ name, shape }) => name.endsWith('weight') && shape.length >= 2);
+  const head = headOf(weights);
+  return shapesDigest(
+    weights.map(({ shape }) => shape),
+    head === undefined ? -1 : weights.indexOf(head),
+  );
 }
 
 /** The smallest hashes of a state dict's names and shapes. */

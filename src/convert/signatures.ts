@@ -5,6 +5,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['resnet', 'resnet18'],
     digest: '4112a62d411d3db1',
+    shapes: '5054cb60d082d67b',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -13,6 +14,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['resnet34'],
     digest: '7fdba4de67815e2a',
+    shapes: '6c253da0286c07ff',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -21,6 +23,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['resnet50', 'resnet50_long'],
     digest: 'ba6d26df246df706',
+    shapes: 'b19f600e3da423c9',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -29,6 +32,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['resnet101'],
     digest: 'f5024d8d71c14a53',
+    shapes: '63ccb9a1baa1c8a6',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -37,6 +41,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['resnet152', 'resnet152_long'],
     digest: 'd0e78fb310aeb8e9',
+    shapes: 'd5b3ba21f1c0292d',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -45,6 +50,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['resnext50_32x4d'],
     digest: 'b83ece552f1178c0',
+    shapes: 'e27c7bbcfd25437f',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -53,6 +59,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['densenet', 'densenet121', 'densenet121_long'],
     digest: '00a9cac155c12f95',
+    shapes: '599a3feec0e25fd5',
     first: 'features.conv0.linear.weight',
     head: 'classifier.linear.weight',
     sketch:
@@ -61,6 +68,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['densenet161'],
     digest: 'e303b0a590d450a6',
+    shapes: 'c3ba233d5171cdf8',
     first: 'features.conv0.linear.weight',
     head: 'classifier.linear.weight',
     sketch:
@@ -69,6 +77,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['densenet169'],
     digest: '1b59605fa5a62337',
+    shapes: '85053be20590bcd0',
     first: 'features.conv0.linear.weight',
     head: 'classifier.linear.weight',
     sketch:
@@ -77,6 +86,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['densenet201'],
     digest: '9d4567d88eb19d8a',
+    shapes: '4fb3924c78ac188b',
     first: 'features.conv0.linear.weight',
     head: 'classifier.linear.weight',
     sketch:
@@ -85,6 +95,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['vgg', 'vgg11_bnu'],
     digest: '57552436b2bcc861',
+    shapes: '347bd07c76ad091a',
     first: 'features.0.linear.weight',
     head: 'classifier.2.linear.weight',
     sketch:
@@ -93,6 +104,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['convnext', 'convnext_tiny'],
     digest: '5d80a76cf113bc22',
+    shapes: 'fdaa96c913f52a3e',
     first: 'features.0.linear.weight',
     head: 'classifier.1.linear.weight',
     sketch:
@@ -101,6 +113,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['convnext_base'],
     digest: '2293934a4d12b2d5',
+    shapes: 'ca2c402abf2b1b4e',
     first: 'features.0.linear.weight',
     head: 'classifier.1.linear.weight',
     sketch:
@@ -109,6 +122,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['convnext_tiny_bnu'],
     digest: 'b334e55789797100',
+    shapes: 'fdaa96c913f52a3e',
     first: 'features.0.linear.weight',
     head: 'classifier.1.linear.weight',
     sketch:
@@ -117,6 +131,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['convnext_base_bnu'],
     digest: 'b88e130076bd1bff',
+    shapes: 'ca2c402abf2b1b4e',
     first: 'features.0.linear.weight',
     head: 'classifier.1.linear.weight',
     sketch:
@@ -125,6 +140,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['simple_vit', 'simple_vit_s_patch16_224'],
     digest: 'bd181a4c8bd1423e',
+    shapes: 'd121b653f67f4dfa',
     first: '0.to_patch_embedding.linear.linear.weight',
     head: '0.linear_head.linear.linear.weight',
     sketch:
@@ -133,6 +149,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['simple_vit_ti_patch16_224'],
     digest: '370a4c92e5d14782',
+    shapes: '5c029b78632b4e1a',
     first: '0.to_patch_embedding.linear.linear.weight',
     head: '0.linear_head.linear.linear.weight',
     sketch:
@@ -141,6 +158,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['simple_vit_b_patch16_224'],
     digest: '0f3f1970ed92496d',
+    shapes: '4012137557d55e52',
     first: '0.to_patch_embedding.linear.linear.weight',
     head: '0.linear_head.linear.linear.weight',
     sketch:
@@ -149,6 +167,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['simple_vit_l_patch16_224'],
     digest: '86f719642cf1bacf',
+    shapes: '4431d33843d77fd1',
     first: '0.to_patch_embedding.linear.linear.weight',
     head: '0.linear_head.linear.linear.weight',
     sketch:
@@ -157,6 +176,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['vitc_ti_patch1_14'],
     digest: '35359ebf2b90dfc2',
+    shapes: '6fed751b968937b8',
     first: '0.to_patch_embedding.conv_stem.0.linear.weight',
     head: '0.linear_head.linear.linear.weight',
     sketch:
@@ -165,6 +185,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['vitc_s_patch1_14'],
     digest: '487363a529c615d7',
+    shapes: 'f251afce8845bfa5',
     first: '0.to_patch_embedding.conv_stem.0.linear.weight',
     head: '0.linear_head.linear.linear.weight',
     sketch:
@@ -173,6 +194,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['vitc_b_patch1_14'],
     digest: 'b6d41549e1b9f46b',
+    shapes: 'ba704e4f85de6b1a',
     first: '0.to_patch_embedding.conv_stem.0.linear.weight',
     head: '0.linear_head.linear.linear.weight',
     sketch:
@@ -181,6 +203,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['vitc_l_patch1_14'],
     digest: 'ae94bc39c6263d85',
+    shapes: '516d243e181866e8',
     first: '0.to_patch_embedding.conv_stem.0.linear.weight',
     head: '0.linear_head.linear.linear.weight',
     sketch:
@@ -189,6 +212,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['standard_simple_vit', 'standard_simple_vit_s_patch16_224'],
     digest: '905690c5c54ed3b6',
+    shapes: 'd61e87c770c5b40f',
     first: 'to_patch_embedding.linear.weight',
     head: 'linear_head.linear.weight',
     sketch:
@@ -197,6 +221,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['standard_simple_vit_ti_patch16_224'],
     digest: 'da8f9f599aba8276',
+    shapes: '04250fd28342b476',
     first: 'to_patch_embedding.linear.weight',
     head: 'linear_head.linear.weight',
     sketch:
@@ -205,6 +230,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['standard_simple_vit_b_patch16_224'],
     digest: '2ab18d8851f0baf6',
+    shapes: 'f5962a3617efdf4c',
     first: 'to_patch_embedding.linear.weight',
     head: 'linear_head.linear.weight',
     sketch:
@@ -213,6 +239,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['standard_simple_vit_l_patch16_224'],
     digest: 'f6d08ce7604345be',
+    shapes: 'a2f8b93a1ba18554',
     first: 'to_patch_embedding.linear.weight',
     head: 'linear_head.linear.weight',
     sketch:
@@ -221,6 +248,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['standard_vitc_ti_patch1_14'],
     digest: '11530b3bbe3d290e',
+    shapes: '0bde714d9cbff1c6',
     first: 'to_patch_embedding.conv_stem.0.weight',
     head: 'linear_head.linear.weight',
     sketch:
@@ -229,6 +257,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['standard_vitc_s_patch1_14'],
     digest: '511894ef8bfc93eb',
+    shapes: '86555d0479190063',
     first: 'to_patch_embedding.conv_stem.0.weight',
     head: 'linear_head.linear.weight',
     sketch:
@@ -237,6 +266,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['standard_vitc_b_patch1_14'],
     digest: '659643e2164d2139',
+    shapes: '95f7d5f77946389e',
     first: 'to_patch_embedding.conv_stem.0.weight',
     head: 'linear_head.linear.weight',
     sketch:
@@ -245,6 +275,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['standard_vitc_l_patch1_14'],
     digest: '88c3602cff294922',
+    shapes: '6712516e073f6aff',
     first: 'to_patch_embedding.conv_stem.0.weight',
     head: 'linear_head.linear.weight',
     sketch:
@@ -253,6 +284,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['torchvision_resnet', 'torchvision_resnet18'],
     digest: '1c9df0824bb87cfa',
+    shapes: '5c6646ae2271e1da',
     first: 'conv1.weight',
     head: 'fc.weight',
     sketch:
@@ -261,6 +293,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['torchvision_resnet34'],
     digest: '18957f5ce7018921',
+    shapes: '17afb16b4da6a86c',
     first: 'conv1.weight',
     head: 'fc.weight',
     sketch:
@@ -269,14 +302,196 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['torchvision_resnet50'],
     digest: '92f703861809f0ab',
+    shapes: '4ead9b29b8fc373f',
     first: 'conv1.weight',
     head: 'fc.weight',
     sketch:
       '00f714020bbf0328ff03b2a60444b405dc9806917007d5f908ceeb08db6e0952e909e7380aed2c0aee300b3f3b0b6c430c44fe0f92d30fd329102e641077e710989d1269a113286414936114c69f14eabf15360617002717ef051ab1321b57cd1f4514227adb23e6d924c7592687ce276fdf27725427ac87',
   },
   {
+    archs: ['torchvision_densenet', 'torchvision_densenet121'],
+    digest: 'ffcaae4748c41fdc',
+    shapes: '2b992b3d0eaa1556',
+    first: 'features.conv0.weight',
+    head: 'classifier.weight',
+    sketch:
+      '00212900ac2c01312b020455021cd20340ec04217204303e04d31e05907505dc11064c9f065a42065f66071892072b7307c75f07c95408549c087bf0088ec508901808d69209461d0a2d1b0a86060ab2940afd500afe370b2a510b86c00c38b50c3b210c64a30c6a850c9a320dc8730eddc50ef8f30f65e5',
+  },
+  {
+    archs: ['torchvision_densenet161'],
+    digest: '12f1b53ff04f2a93',
+    shapes: '00317c49c140ca25',
+    first: 'features.conv0.weight',
+    head: 'classifier.weight',
+    sketch:
+      '000596004b3200c31b013504016332017792017ab301a28e0208ac0218ab022a3f024f5103c0d60486860493d6050c2b05c34d06b603073899085d3009342609c82509d6960a441d0a61ab0a88990afdc90b4ea30b7db80b84870ba2d90c04200c980c0ca0210d06430d4c140d79750d93a40db2fb0e3236',
+  },
+  {
+    archs: ['torchvision_densenet169'],
+    digest: '8a5cc8434fab5fb6',
+    shapes: '3c0644a5efc9133e',
+    first: 'features.conv0.weight',
+    head: 'classifier.weight',
+    sketch:
+      '00212900ac2c01312b0182b801af19020455021cd202514502824002e6e80340ec04303e0494d004bc2705735c05907505d52c05dc11064c9f065a42065f66071892072b730739c0078dee07c75f07f74d08549c087bf0088ec508901808d69209461d0a2d1b0a86060a958a0ab2940afe370b2a510b86c0',
+  },
+  {
+    archs: ['torchvision_densenet201'],
+    digest: 'e9836bc0f7caf08a',
+    shapes: '3b05f1bdcdd455ba',
+    first: 'features.conv0.weight',
+    head: 'classifier.weight',
+    sketch:
+      '00212900988900ac2c01312b01af19020455021cd202824002d4b30340ec03a1b204303e0438e604bc2704e95405735c05907505d52c05dc11064c9f065a42065f6606715a071892072b730760a1078dee07c75f08549c08660d087bf0088ec508901808d69209461d09eae809fce00a2d1b0a6ae90a8606',
+  },
+  {
+    archs: ['dinov2', 'dinov2_vits14'],
+    digest: 'e5afc4c0e4f4b1e5',
+    shapes: '5108daaa0451a3de',
+    first: 'cls_token',
+    head: '',
+    sketch:
+      '00722501ba2402f47a03767c03fd29070c910738170b76e70bc9b60bf5cf11a74413c8be142cfe15517817c31718ea831921fa1a4d161a9f541af9d520694222a5d6237c41243b1b2451622869d12a84fe2a9fe62dc7202ddda82f5623315b1332e325358ed036c74a3b03403b44e83d766f3ec3f53fee9e',
+  },
+  {
+    archs: ['bcosified_resnet', 'bcosified_resnet18'],
+    digest: 'cb2d6599aa6ee8d6',
+    shapes: '5054cb60d082d67b',
+    first: 'conv1.linear.weight',
+    head: 'fc.linear.weight',
+    sketch:
+      '00f71403b2a605b4bd06100306a62d07d5f90b6c430eb7271077e714100815360617ef051b57cd1b7d921ccc101dfc231f45141fd387227adb2687ce2b3b8f2cfcba2dda2430231334833034b4a534f66339d25939f4da3c821240068840a69342028643411c487201487b004942b84a02144a09874bbf7e',
+  },
+  {
+    archs: ['bcosified_resnet34'],
+    digest: '496e8fe165efe11b',
+    shapes: '6c253da0286c07ff',
+    first: 'conv1.linear.weight',
+    head: 'fc.linear.weight',
+    sketch:
+      '00f714020bbf03b2a605b4bd06100306a62d07d5f90952e90aee300b3f3b0b6c430c44fe0eb7271077e71410081493611536061671f517ef051ab4fc1b57cd1b7d921ccc101dfc231f45141fd387227adb24c75924fe64252eca2687ce27ac8729a2f32b3b8f2cfcba2dda242f3f1530231330916532449a',
+  },
+  {
+    archs: ['bcosified_resnet50'],
+    digest: '9bbc63a161d5a0cb',
+    shapes: 'b19f600e3da423c9',
+    first: 'conv1.linear.weight',
+    head: 'fc.linear.weight',
+    sketch:
+      '00f714020bbf02d8a60328ff03b2a603f7750444b405b4bd05dc9806100306536206911c06917006a62d06e8ce07ae6607d5f908ceeb0952e909e7380aee300b3f3b0b6c430c44fe0db8bf0eb7270fd329102e641077e710989d1269a1127ae8133e3a14100814936114c69f1536061671f516e13a170027',
+  },
+  {
+    archs: ['bcosified_densenet', 'bcosified_densenet121'],
+    digest: 'd5f82b1b4c3d2156',
+    shapes: '599a3feec0e25fd5',
+    first: 'features.conv0.linear.weight',
+    head: 'classifier.linear.weight',
+    sketch:
+      '002129003b18006e44020455021cd20340ec04063904217204303e04d31e04f8b1058cf205907505dc1105f6d205fa94064c9f065a42065f66071892072b73072c900768aa07a0ef07c95408549c086846087bf0088ec508901809461d09730b09afed09d9b809ea370a2d1b0a3c2f0a86060aa9ad0afd50',
+  },
+  {
+    archs: ['bcosified_densenet161'],
+    digest: '2ed2ceb13934bfaa',
+    shapes: 'c3ba233d5171cdf8',
+    first: 'features.conv0.linear.weight',
+    head: 'classifier.linear.weight',
+    sketch:
+      '0005960009b1004b32006e4400c31b0133db01350401498b015dc6016332017792017ab301a28e0208ac0218ab022a3f024f5102a84a03c0d6040f2c0486860493d604b94804f8b1050c2b058cf205f6d206b603072c900768aa079d5707a0ef09328e09342609730b09c82509d69609d6c909ea370a441d',
+  },
+  {
+    archs: ['bcosified_densenet169'],
+    digest: 'fad6a9e8c2405061',
+    shapes: '85053be20590bcd0',
+    first: 'features.conv0.linear.weight',
+    head: 'classifier.linear.weight',
+    sketch:
+      '0009b1000eb6002129003b18006e4401af19020455021cd202824002e6e80340ec04063904303e0494d004bc2704f8b105735c058cf205907505d52c05dc1105f6d205fa94064c9f065a42065f66071892072b73072c900739c00768aa078dee07a0ef08549c086846087bf0088ec508901809461d09730b',
+  },
+  {
+    archs: ['bcosified_densenet201'],
+    digest: '15055a64e98a67cb',
+    shapes: '4fb3924c78ac188b',
+    first: 'features.conv0.linear.weight',
+    head: 'classifier.linear.weight',
+    sketch:
+      '0009b1000eb6002129003b18006e4400919200988901af1901fe5a020455021cd202824002d4b30340ec03a1b204063904303e04bc2704e95404f8b105735c058cf205907505d52c05dc1105f6d205fa94064c9f065a42065f6606715a071892072b73072c900760a10768aa078dee07a0ef08549c086846',
+  },
+  {
+    archs: ['bcosified_simple_vit', 'bcosified_simple_vit_s_patch16_224'],
+    digest: '99d4fe87d56b5226',
+    shapes: 'd121b653f67f4dfa',
+    first: 'to_patch_embedding.linear.linear.weight',
+    head: 'linear_head.linear.linear.weight',
+    sketch:
+      '01317901429503cc5706aac907361308ee460ae27c0b07d50c5e230e2fd50ee3810f4a7111139013137a14b02f16e4831b198d1be35c1e87d71f55d123a6b623c4f42a7c3d2ae6502ba3da2c985c2dafd72de1e73002d1357f8537379d37de4338f5e93b436d3b75483d2d1f3f71114145bc41dccf4246ca',
+  },
+  {
+    archs: ['bcosified_simple_vit_ti_patch16_224'],
+    digest: '486160b5e1b49b8e',
+    shapes: '5c029b78632b4e1a',
+    first: 'to_patch_embedding.linear.linear.weight',
+    head: 'linear_head.linear.linear.weight',
+    sketch:
+      '01429501ab0002fadb081ff60a76920a7be00d0c7812c85c12f359140a0815a37316e48616f91b17364217a97a1be35c1c50ed1f55d123c4f4248fa52495bc2818e82853282a40aa2ae6502b55182c985c2cf7602f064e32ce1c333b7a333c0b35762336f5f037379d3771f338a1dc3a6eeb3ae31b3b7548',
+  },
+  {
+    archs: ['bcosified_simple_vit_b_patch16_224'],
+    digest: 'eddf63f2a08f6bc2',
+    shapes: '4012137557d55e52',
+    first: 'to_patch_embedding.linear.linear.weight',
+    head: 'linear_head.linear.linear.weight',
+    sketch:
+      '00d09f01429501733e04a68206412007299a08e2da0903500c292b0df29a103fe61be35c1ce3561f55d12002bc21bbf923c4f427bc3f2a71732ae6502c985c2d49af2dc17b3088ef327a83350f8a35bcd036942a37379d3a80f23b75483dc3943ecc473f2fb63f55163f71113fb1754145bc41e2b744533c',
+  },
+  {
+    archs: ['bcosified_simple_vit_l_patch16_224'],
+    digest: '96336b0be6371f7a',
+    shapes: '4431d33843d77fd1',
+    first: 'to_patch_embedding.linear.linear.weight',
+    head: 'linear_head.linear.linear.weight',
+    sketch:
+      '01429501764601a97003574f05165005974006813206c29e07d0860a38810afb000b15cb0b2ca20cf4080e79bc0f11d10f4f5310bdef11216911f9db14b10e16568c1b8ea51be35c1c80311cbedb1f55d1201fc9219fbf23c4f423f9aa2440f524690624c1fc24c9de2675ce2a67a92ae6502b72d82c985c',
+  },
+  {
+    archs: ['bcosified_vitc_ti_patch1_14'],
+    digest: '201b94244f4d3eb0',
+    shapes: '6fed751b968937b8',
+    first: 'to_patch_embedding.conv_stem.0.linear.weight',
+    head: 'linear_head.linear.linear.weight',
+    sketch:
+      '01429501ab0002fadb077a53081ff60a76920a7be00d0c7812c85c12f359140a0815a37316e48616f91b17364217a97a1be35c1c50ed1f55d123c4f4248fa52495bc2818e82853282a40aa2ae6502b55182c985c2cf7602e20702f064e32ce1c333b7a333c0b35762336f5f037379d3771f338a1dc3a6eeb',
+  },
+  {
+    archs: ['bcosified_vitc_s_patch1_14'],
+    digest: '8734463dc42b894e',
+    shapes: 'f251afce8845bfa5',
+    first: 'to_patch_embedding.conv_stem.0.linear.weight',
+    head: 'linear_head.linear.linear.weight',
+    sketch:
+      '01317901429503cc5707361308ee460ae27c0b07d50c5e230e2fd50ee3810f4a7111139013137a16e4831b19891b198d1be35c1e87d71f55d123a6b623c4f42866022a7c3d2ae6502ba3da2c985c2dafd72de1e73002d1357f8537379d37de433847e638f5e93a9d7d3b436d3b75483f71114145bc41dccf',
+  },
+  {
+    archs: ['bcosified_vitc_b_patch1_14'],
+    digest: '7962dc9d198a13e3',
+    shapes: 'ba704e4f85de6b1a',
+    first: 'to_patch_embedding.conv_stem.0.linear.weight',
+    head: 'linear_head.linear.linear.weight',
+    sketch:
+      '00d09f01429501733e06412007299a08e2da0903500c292b0df29a103fe61a2d411af2b81be35c1ce3561f55d12002bc21bbf9235aa223c4f427bc3f2a71732ae6502c985c2d49af2e39273088ef327a83350f8a35375d36942a37379d37eecc3a80f23a9d7d3b75483cf9113dc3943ecc473f2fb63f5516',
+  },
+  {
+    archs: ['bcosified_vitc_l_patch1_14'],
+    digest: '2050ed71f38eae45',
+    shapes: '516d243e181866e8',
+    first: 'to_patch_embedding.conv_stem.0.linear.weight',
+    head: 'linear_head.linear.linear.weight',
+    sketch:
+      '01429501764601a97005165005974006813206c29e07d0860a38810afb000b15cb0b2ca20cf4080e79bc0f11d10f4f5310bdef11216911f9db14b10e16568c1a2d411af2b81b8ea51be35c1c80311cbedb1f55d1201fc9222f30235aa223c4f423f9aa2440f524690624c1fc24c9de2675ce2a67a92ae650',
+  },
+  {
     archs: ['cifar10_resnet_20'],
     digest: '477dc1ba2c2ec896',
+    shapes: 'd85ef079f1135531',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -295,6 +510,7 @@ export const SIGNATURES: readonly Signature[] = [
       'cifar10_resnet_20_pnu-unaffine-nomaxout',
     ],
     digest: '9ecbced5264dbc55',
+    shapes: '4598fb7a9de39b71',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -303,6 +519,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_20_bnu-linear'],
     digest: 'a9f26bab6715fde9',
+    shapes: 'd85ef079f1135531',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -311,6 +528,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_20_bnu-linear-nomaxout', 'cifar10_resnet_20_bn-linear-nomaxout'],
     digest: '41e522c1c8938f1e',
+    shapes: '4598fb7a9de39b71',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -319,6 +537,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_32'],
     digest: 'ede98028f1e7bf1c',
+    shapes: 'b4f3930253005788',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -327,6 +546,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_32-nomaxout'],
     digest: '7ae978ccf8f841b1',
+    shapes: '2080abe1746c3ef1',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -335,6 +555,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_32_bnu-linear'],
     digest: '48fb16ccda725ba3',
+    shapes: 'b4f3930253005788',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -343,6 +564,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_32_bnu-linear-nomaxout'],
     digest: 'ca47fe5ab09a056f',
+    shapes: '2080abe1746c3ef1',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -351,6 +573,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_44'],
     digest: '11e8f92ae4775e89',
+    shapes: '76c01fa57344ad5f',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -359,6 +582,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_44-nomaxout'],
     digest: '35f095c9d2d850d6',
+    shapes: '39b16c969eb37d2d',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -367,6 +591,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_44_bnu-linear'],
     digest: 'fb256ddb4279a088',
+    shapes: '76c01fa57344ad5f',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -375,6 +600,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_44_bnu-linear-nomaxout'],
     digest: '722ab61565b7912a',
+    shapes: '39b16c969eb37d2d',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -383,6 +609,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_56'],
     digest: '817b468a5a052a77',
+    shapes: 'a7275ab64b13e9d4',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -391,6 +618,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_56-nomaxout'],
     digest: '7870c2362932c7ef',
+    shapes: '24e4e81eebabe02a',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -399,6 +627,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_56_bnu-linear'],
     digest: '9235a2c530527df7',
+    shapes: 'a7275ab64b13e9d4',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -407,6 +636,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_56_bnu-linear-nomaxout'],
     digest: '33d53d654666a613',
+    shapes: '24e4e81eebabe02a',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -415,6 +645,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_20_an', 'cifar10_resnet_20_anu'],
     digest: 'f1bf4aed190d3afb',
+    shapes: 'd85ef079f1135531',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -423,6 +654,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_20_an-linear-nomaxout', 'cifar10_resnet_20_anu-linear-nomaxout'],
     digest: '1aad8d2c7176eb7b',
+    shapes: '4598fb7a9de39b71',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -431,6 +663,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_20_an-unaffine-nomaxout', 'cifar10_resnet_20_anu-unaffine-nomaxout'],
     digest: 'd3a31614814b11be',
+    shapes: '4598fb7a9de39b71',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -439,6 +672,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_20_bn', 'cifar10_resnet_20_bnu'],
     digest: '1f29a1f747605c37',
+    shapes: 'd85ef079f1135531',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -447,6 +681,7 @@ export const SIGNATURES: readonly Signature[] = [
   {
     archs: ['cifar10_resnet_20_bn-unaffine-nomaxout', 'cifar10_resnet_20_bnu-unaffine-nomaxout'],
     digest: 'ec4970b2501d252e',
+    shapes: '4598fb7a9de39b71',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -464,6 +699,7 @@ export const SIGNATURES: readonly Signature[] = [
       'cifar10_resnet_20_pnu',
     ],
     digest: 'f46ef8ddae0c59d4',
+    shapes: 'd85ef079f1135531',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:
@@ -481,6 +717,7 @@ export const SIGNATURES: readonly Signature[] = [
       'cifar10_resnet_20_pnu-linear-nomaxout',
     ],
     digest: '2039f1a306c61cd5',
+    shapes: '4598fb7a9de39b71',
     first: 'conv1.linear.weight',
     head: 'fc.linear.weight',
     sketch:

@@ -63,7 +63,10 @@ describe('converting', () => {
           : {}),
       };
       const report = await convertCheckpoint(at(files[i - 1]), at(files[i]), options);
-      expect(report.parity).toMatchObject({ identical: report.tensors, worst: null });
+      expect(report.parity?.tensors).toMatchObject({ identical: report.tensors, worst: null });
+      for (const { stages } of report.parity?.stages ?? [])
+        for (const { max, relative } of stages) expect([max, relative]).toEqual([0, 0]);
+      expect(report.parity?.stages).toHaveLength(1);
     }
     const first = await readCheckpoint(at('1.pth'));
     const last = await readCheckpoint(at('5.safetensors'));
@@ -111,8 +114,10 @@ describe('converting', () => {
       ['float16', 'h'],
     ] as const) {
       const { parity } = await convertCheckpoint(at('plain.pth'), at(target), { dtype, check: true });
-      expect(parity?.worst?.relativeError).toBeGreaterThan(0);
-      expect(parity?.worst?.relativeError).toBeLessThan(parity?.tolerance ?? 0);
+      const tensors = parity?.tensors;
+      expect(tensors?.worst?.relativeError).toBeGreaterThan(0);
+      expect(tensors?.worst?.relativeError).toBeLessThan(tensors?.tolerance ?? 0);
+      expect(parity?.stages[0].stages.at(-1)?.relative).toBeGreaterThan(0);
     }
     expect((await readCheckpoint(at('h.pth'))).tensors[0].dtype).toBe('float16');
     await expectError(
@@ -181,7 +186,8 @@ describe('targets', () => {
       'folder',
     );
     await expectError(convertCheckpoint(at('plain.pth'), at('file'), { force: true }), 'E_EXISTS', 'file');
-    await expectError(convertCheckpoint(at('plain.pth'), at('a.onnx')), 'E_USAGE', '.onnx');
+    await expectError(convertCheckpoint(at('plain.pth'), at('a.h5')), 'E_USAGE', '.h5');
+    await expectError(convertCheckpoint(at('plain.pth'), at('a.onnx')), 'E_USAGE', 'exporter');
   });
 
   it('may not be the source, also by another name', async () => {

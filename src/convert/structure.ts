@@ -1,0 +1,246 @@
+/*
+ * Weights by what is computed with them, for files that rename or fold them: the order of the operations, the shapes, and
+ * which vector belongs to which filter.
+ */
+import { FactError } from '../core/errors.js';
+import type { BcosModel } from '../models/bcosModel.js';
+import type { StateEntry } from '../models/stateDict.js';
+import { toFloat32 } from './castTensor.js';
+import { countOf, lazyTensor, type NamedTensor } from './dtypes.js';
+import { permuted } from './permute.js';
+import { canonicalShape } from './signature.js';
+
+/** Filters [out, in, height, width] or a matrix [out, in], with its bias. */
+export interface UsedWeights {
+  readonly kind: 'weights';
+  readonly tensor: NamedTensor;
+  readonly bias: NamedTensor | null;
+}
+
+/** A normalisation: y = (x - mean) / sqrt(variance + epsilon) * scale + offset. */
+export interface UsedNorm {
+  readonly kind: 'norm';
+  readonly scale: NamedTensor | null;
+  readonly offset: NamedTensor | null;
+  readonly mean: NamedTensor | null;
+  readonly variance: NamedTensor | null;
+  readonly epsilon: number;
+}
+
+/** A product with a constant vector over the channels: what a norm is folded to whose mean is not subtracted. */
+export interface UsedFactor {
+  readonly kind: 'factor';
+  readonly tensor: NamedTensor;
+}
+
+/** One use of weights, in the order of computation. */
+export type WeightUse = UsedWeights | UsedNorm | UsedFactor;
+
+/** Weights found by structure, and how. */
+export interface StructureMatch {
+  /** By the network's names, in PyTorch's layout. */
+  readonly tensors: ReadonlyMap<string, NamedTensor>;
+  /** What a person should know: folded norms, renamed weights. */
+  readonly notes: readonly string[];
+}
+
+function withShape(tensor: NamedTensor, name: string, shape: readonly number[]): NamedTensor {
+  return lazyTensor(name, tensor.dtype, shape, () => tensor.bytes, tensor.tie ?? tensor);
+}
+
+/** A float32 tensor of one repeated number. */
+function filled(name: string, shape: readonly number[], value: number): NamedTensor {
+  return lazyTensor(name, 'float32', shape, () => {
+    const values = new Float32Array(countOf(shape)).fill(value);
+    return new Uint8Array(values.buffer);
+  });
+}
+
+/** Filters and matrices of a network with the norm's and bias's entries that come with each. */
+interface Layer {
+  readonly path: string;
+  readonly weight: StateEntry;
+  readonly bias: StateEntry | undefined;
+}
+
+interface Norm {
+  readonly path: string;
+  readonly entries: ReadonlyMap<string, StateEntry>;
+  readonly size: number;
+  /** Index of the filters that it follows, -1 for none. */
+  readonly after: number;
+}
+
+const NORM_PARTS = ['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked'];
+
+/** The layers of a network in state-dict order. */
+function layersOf(entries: readonly StateEntry[]): { layers: Layer[]; norms: Norm[]; others: StateEntry[] } {
+  const byPath = new Map<string, Map<string, StateEntry>>();
+  for (const entry of entries) {
+    const at = entry.name.lastIndexOf('.');
+    const path = entry.name.slice(0, Math.max(0, at));
+    const parts = byPath.get(path) ?? new Map<string, StateEntry>();
+    parts.set(entry.name.slice(at + 1), entry);
+    byPath.set(path, parts);
+  }
+  const layers: Layer[] = [];
+  const norms: Norm[] = [];
+  const others: StateEntry[] = [];
+  for (const [path, parts] of byPath) {
+    const weight = parts.get('weight');
+    if (weight !== undefined && weight.shape.length >= 2)
+      layers.push({ path, weight, bias: parts.get('bias') });
+    else if ([...parts.keys()].every((part) => NORM_PARTS.includes(part))) {
+      const size = (weight ?? parts.get('running_var') ?? [...parts.values()][0]).shape.reduce(
+        (p, d) => p * d,
+        1,
+      );
+      norms.push({ path, entries: parts, size, after: layers.length - 1 });
+    } else others.push(...parts.values());
+  }
+  return { layers, norms, others };
+}
+
+/** True where all numbers are the same: a filter of ones sums the patch of a B-cos layer, it is no weight. */
+function isUniform(tensor: NamedTensor): boolean {
+  const values = toFloat32(tensor);
+  return values.every((value) => value === values[0]);
+}
+
+/** The uses of each key in order, to be taken one after the other. */
+function queues<T>(items: readonly T[], key: (item: T) => string): Map<string, T[]> {
+  const map = new Map<string, T[]>();
+  for (const item of items) map.set(key(item), [...(map.get(key(item)) ?? []), item]);
+  return map;
+}
+
+function countedNames(paths: readonly string[]): string {
+  const shown = paths.slice(0, 20).join(', ');
+  return paths.length > 20 ? `${shown}, and ${paths.length - 20} more` : shown;
+}
+
+/**
+ * Finds a network's weights among those that a graph computes with: the k-th filter of a shape is the k-th of that shape
+ * in the graph, matrices in either order of their axes. A batch norm that was folded into the filters before it is put
+ * back as one that only adds; one that was folded to a factor as one that only multiplies: the network computes the same.
+ * Throws FactError E_SHAPE_MISMATCH that lists everything without a partner.
+ */
+export function matchStructure(model: BcosModel, uses: readonly WeightUse[], file: string): StructureMatch {
+  const { layers, norms, others } = layersOf(model.stateDict());
+  const found = new Map<string, NamedTensor>();
+  const missing: string[] = others.map((entry) => `"${entry.name}"`);
+  const weights = uses.filter((use) => use.kind === 'weights');
+  const byShape = queues(weights, (use) => canonicalShape(use.tensor.shape));
+  const biases: (NamedTensor | null)[] = layers.map(({ path, weight, bias }) => {
+    const use = byShape.get(canonicalShape(weight.shape))?.shift();
+    if (use === undefined) {
+      missing.push(`"${path}.weight" [${weight.shape}]`);
+      return null;
+    }
+    const [rows] = weight.shape;
+    const isSameOrder = use.tensor.shape[0] === rows || use.tensor.shape.length > 2;
+    found.set(
+      weight.name,
+      isSameOrder
+        ? withShape(use.tensor, weight.name, weight.shape)
+        : withShape(permuted(use.tensor, [1, 0]), weight.name, weight.shape),
+    );
+    if (bias === undefined) return use.bias;
+    if (use.bias === null) missing.push(`"${path}.bias"`);
+    else found.set(bias.name, withShape(use.bias, bias.name, bias.shape));
+    return null;
+  });
+  const leftOver = [...byShape.values()].flat().filter(({ tensor }) => !isUniform(tensor));
+  const epsilon = model.spec.options.normEpsilon ?? USUAL_EPSILON;
+  const folded = matchNorms(norms, uses, biases, found, missing, epsilon);
+  if (missing.length > 0 || leftOver.length > 0)
+    throw new FactError({
+      code: 'E_SHAPE_MISMATCH',
+      message: `${file}: what it computes with does not fit ${model.spec.arch}: ${[
+        ...(missing.length > 0 ? [`${missing.length} without a partner: ${countedNames(missing)}`] : []),
+        ...(leftOver.length > 0
+          ? [
+              `${leftOver.length} left over: ${countedNames(leftOver.map(({ tensor }) => `"${tensor.name}" [${tensor.shape}]`))}`,
+            ]
+          : []),
+      ].join('; ')}`,
+      remedy:
+        'Name the right architecture with --arch, or convert the checkpoint that the file was exported from.',
+    });
+  const notes = [`${found.size} tensors were matched by what is computed with them`];
+  if (folded > 0)
+    notes.push(
+      `${folded} batch norms are folded into weights in this file: the network computes the same, but their statistics are lost`,
+    );
+  return { tensors: found, notes };
+}
+
+/** Epsilon of PyTorch's norms. */
+const USUAL_EPSILON = 1e-5;
+
+/** The variance as the network needs it where its epsilon is another one. */
+function shifted(norm: UsedNorm, epsilon: number): NamedTensor | null {
+  const { variance } = norm;
+  const gap = norm.epsilon - epsilon;
+  if (variance === null || Math.abs(gap) < 1e-12) return variance;
+  return lazyTensor(variance.name, 'float32', variance.shape, () => {
+    const values = toFloat32(variance).map((value) => value + gap);
+    return new Uint8Array(values.buffer);
+  });
+}
+
+/** Fills the norms; returns how many were folded away in the file. */
+function matchNorms(
+  norms: readonly Norm[],
+  uses: readonly WeightUse[],
+  biases: (NamedTensor | null)[],
+  found: Map<string, NamedTensor>,
+  missing: string[],
+  epsilon: number,
+): number {
+  // A variance whose root, with the network's epsilon added, is 1.
+  const one = 1 - epsilon;
+  const sizeOf = (use: UsedNorm): number => countOf((use.scale ?? use.offset ?? use.variance)?.shape ?? []);
+  const whole = queues(
+    uses.filter((use) => use.kind === 'norm'),
+    (use) => String(sizeOf(use)),
+  );
+  const factors = queues(
+    uses.filter((use) => use.kind === 'factor'),
+    (use) => String(countOf(use.tensor.shape)),
+  );
+  let folded = 0;
+  for (const { path, entries, size, after } of norms) {
+    const put = (part: string, tensor: NamedTensor | null | undefined, otherwise: number): void => {
+      const entry = entries.get(part);
+      if (entry === undefined || entry.dtype === 'int64') return;
+      found.set(
+        entry.name,
+        tensor == null
+          ? filled(entry.name, entry.shape, otherwise)
+          : withShape(tensor, entry.name, entry.shape),
+      );
+    };
+    const norm = whole.get(String(size))?.shift();
+    if (norm !== undefined) {
+      put('weight', norm.scale, 1);
+      put('bias', norm.offset, 0);
+      put('running_mean', norm.mean, 0);
+      put('running_var', shifted(norm, epsilon), one);
+      continue;
+    }
+    const factor = factors.get(String(size))?.shift();
+    const bias = after >= 0 ? biases[after] : null;
+    if (factor === undefined && bias === null) {
+      missing.push(`"${path}" (a norm of ${size})`);
+      continue;
+    }
+    folded++;
+    if (bias !== null) biases[after] = null;
+    put('weight', factor?.tensor ?? null, 1);
+    put('bias', bias, 0);
+    put('running_mean', null, 0);
+    put('running_var', null, one);
+  }
+  return folded;
+}
