@@ -156,7 +156,7 @@ describe('a compiled program that is kept', () => {
     const { store, written } = storeIn(folder());
     const many = compile(
       (x: tf.Tensor4D) => {
-        const passes = [1, 2, 3, 4].map((i) => tf.conv2d(tf.mul(x, i), w, 1, 'same').square());
+        const passes = [1, 2, 3, 4].map((i) => tf.conv2d(tf.mul(x, i) as tf.Tensor4D, w, 1, 'same').square());
         return { sum: tf.addN(passes), constant: tf.add(tf.range(0, 300), 1) };
       },
       { name: 'many', bake: true, enabled: true, store },
