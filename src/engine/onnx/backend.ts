@@ -173,6 +173,12 @@ export class OnnxBackend extends MathBackendCPU {
     return this.zeroResults(kernel, inputs, attrs);
   }
 
+  /** Notes whether all elements of an array are equal; traces before and after then record the same. */
+  noteUniformValues(dataId: DataId): void {
+    const record = this.record(dataId);
+    if (record.values !== undefined && record.values !== null) record.uniform ??= uniformOf(record.values);
+  }
+
   /** cpu kernels write zeros first and fill them afterwards: whether all elements are equal is known only now. */
   private noteUniform(infos: readonly tf.TensorInfo[]): void {
     for (const { dataId } of infos) {

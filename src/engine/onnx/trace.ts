@@ -83,6 +83,7 @@ export function traceFunction(
   const before = variables.map((variable) => ({ variable, dataId: variable.dataId as DataId }));
   // assign() would drop the old data: an extra reference keeps it.
   for (const { dataId } of before) holdData(backend, dataId);
+  if (options.bake) for (const { dataId } of before) backend.noteUniformValues(dataId);
   const tracer = new Tracer(backend, options.name, variables, options.bake);
   backend.tracer = tracer;
   try {
