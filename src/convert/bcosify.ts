@@ -17,7 +17,7 @@ import { IMAGENET_MEAN, IMAGENET_STD } from '../models/ends.js';
 import { defaultLogitBias, type ModelOptions } from '../models/options.js';
 import { listModels, modelEntry } from '../models/registry.js';
 import type { StateEntry } from '../models/stateDict.js';
-import type { NamedTensor } from './dtypes.js';
+import { type NamedTensor, renamed } from './dtypes.js';
 
 /**
  * `equal`: the same function as the standard network (B = 1, biases and max pooling kept), for raising B step by step.
@@ -35,10 +35,9 @@ export function bcosifiedName(arch: string): string | null {
 
 /** Torchvision's oldest DenseNet files write `norm.1.weight` where its code has `norm1.weight`. */
 export function torchvisionNames(tensors: readonly NamedTensor[]): NamedTensor[] {
-  return tensors.map((tensor) => ({
-    ...tensor,
-    name: tensor.name.replace(/(\.denselayer\d+\.(?:norm|conv))\.([12]\.)/, '$1$2'),
-  }));
+  return tensors.map((tensor) =>
+    renamed(tensor, tensor.name.replace(/(\.denselayer\d+\.(?:norm|conv))\.([12]\.)/, '$1$2')),
+  );
 }
 
 type Source = ReadonlyMap<string, StateEntry>;

@@ -3,6 +3,7 @@ import type { FactError } from '../core/errors.js';
 import { Random } from '../core/random.js';
 import type { Batch } from '../data/batchLoader.js';
 import { countCorrect } from './accuracy.js';
+import { BcosSchedule } from './bcosSchedule.js';
 import type { EpochTotals, RunState } from './checkpoint/state.js';
 import { configError } from './config/errors.js';
 import type { TrainConfig } from './config/schema.js';
@@ -42,6 +43,7 @@ export class Trainer {
   private readonly step: TrainingStep;
   private readonly rateAt: (update: number) => number;
   private readonly averageDecay: number;
+  private readonly bcos: BcosSchedule;
   private readonly randomLayers: readonly string[];
 
   /** Throws FactError E_CONFIG where the recipe names a module that the network does not have. */
@@ -60,6 +62,7 @@ export class Trainer {
     if (!this.weights.some((weight) => weight.isParameter)) {
       throw configError('frozen', 'nothing is left to train', 'Freeze fewer stages.');
     }
+    this.bcos = new BcosSchedule(this.weights, config.bcos, batchesPerEpoch / accumulate, ema !== null);
     this.loss = lossFunction(config.loss);
     const optimizer = createOptimizer(config.optimizer);
     this.variables = createTrainingVariables(this.weights, optimizer, {
@@ -111,6 +114,7 @@ export class Trainer {
     const isUpdate = (state.step + 1) % config.accumulate === 0;
     const images = tf.tensor4d(pixels, shape, 'float32');
     const targets = tf.tensor2d(labels, [batch.size, classes], 'float32');
+    this.bcos.prepare(state.update);
     try {
       const result = await this.step.run(images, targets, {
         rate,
@@ -122,6 +126,7 @@ export class Trainer {
       if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradientNorm)) {
         throw this.diagnose(state, result.loss, images, targets, uniform);
       }
+      if (isUpdate) this.bcos.finish(state.update);
       const correct = countCorrect(result.logits, batch.labels, classes);
       return {
         state: {

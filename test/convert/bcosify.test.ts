@@ -3,11 +3,11 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { bcosifiedName, bcosify, torchvisionNames } from '../../src/convert/bcosify.js';
 import { BCOSIFY_TOLERANCE, checkEqualLogits, compareLogits } from '../../src/convert/bcosifyCheck.js';
 import type { FactError } from '../../src/core/errors.js';
-import { Random } from '../../src/core/random.js';
 import type { BcosModel } from '../../src/models/bcosModel.js';
-import { type CreateOptions, createModel } from '../../src/models/createModel.js';
+import { createModel } from '../../src/models/createModel.js';
 import { listModels } from '../../src/models/registry.js';
 import { useEngine } from '../engine.js';
+import { SMALL, trained as trainedNetwork } from './standardNetworks.js';
 
 useEngine();
 const made: BcosModel[] = [];
@@ -15,58 +15,11 @@ afterEach(() => {
   for (const model of made.splice(0)) model.dispose();
 });
 
-/** A standard network as training leaves it: no weight at its start value, statistics far from 0 and 1. */
-function trained(arch: string, options: CreateOptions, seed = 7): BcosModel {
-  const model = createModel(arch, { seed, ...options });
+const trained = (...args: Parameters<typeof trainedNetwork>): BcosModel => {
+  const model = trainedNetwork(...args);
   made.push(model);
-  const random = new Random(seed, 1);
-  for (const entry of model.stateDict()) {
-    const values = entry.read();
-    if (values instanceof BigInt64Array) continue;
-    const { name } = entry;
-    if (name.endsWith('running_var'))
-      values.forEach((_, i) => {
-        values[i] = random.uniform(0.2, 3);
-      });
-    else if (name.endsWith('running_mean') || name.endsWith('bias'))
-      values.forEach((_, i) => {
-        values[i] = 0.4 * random.normal();
-      });
-    else if (entry.shape.length === 1)
-      values.forEach((_, i) => {
-        values[i] = random.uniform(0.5, 1.5);
-      });
-    entry.write(values);
-  }
   return model;
-}
-
-const SMALL: readonly [string, CreateOptions][] = [
-  ['torchvision_resnet', { width: 8, blocks: [1, 2], block: 'basic', numClasses: 5, inputSize: 40 }],
-  ['torchvision_resnet', { width: 8, blocks: [1, 1], block: 'bottleneck', numClasses: 5, inputSize: 40 }],
-  [
-    'torchvision_densenet',
-    { width: 8, blocks: [2, 3], growth: 6, bottleneck: 2, numClasses: 5, inputSize: 40 },
-  ],
-  [
-    'standard_simple_vit',
-    { width: 16, depth: 2, heads: 2, headDim: 8, mlpDim: 24, patch: 8, numClasses: 5, inputSize: 40 },
-  ],
-  [
-    'standard_simple_vit',
-    {
-      width: 16,
-      depth: 1,
-      heads: 2,
-      headDim: 8,
-      mlpDim: 24,
-      patch: 1,
-      convStem: [6, 8, 8],
-      numClasses: 5,
-      inputSize: 40,
-    },
-  ],
-];
+};
 
 describe.each(SMALL)('%s %#', (arch, options) => {
   it('has the same logits as a B-cosified network at B = 1', async () => {

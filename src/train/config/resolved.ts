@@ -19,9 +19,18 @@ function leaves(value: unknown, path = ''): [string, string][] {
   return [[path, JSON.stringify(value)]];
 }
 
+/** Keys that recipes of earlier versions do not have, with the value that means the same as their absence. */
+const LATER_KEYS = new Map([
+  ['bcos.b', 'null'],
+  ['bcos.biasDecay', 'null'],
+]);
+
 function meaningful(config: TrainConfig): Map<string, string> {
   return new Map(
-    leaves(config).filter(([key]) => !HARMLESS_KEYS.some((h) => key === h || key.startsWith(`${h}.`))),
+    leaves(config).filter(
+      ([key, value]) =>
+        LATER_KEYS.get(key) !== value && !HARMLESS_KEYS.some((h) => key === h || key.startsWith(`${h}.`)),
+    ),
   );
 }
 

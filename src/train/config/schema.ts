@@ -158,6 +158,21 @@ const group = z.strictObject({
   rateFactor: notNegative,
 });
 
+/** What changes while a B-cosified network trains (docs/bcosification.md). */
+const bcos = z.strictObject({
+  /** B of every layer that keeps it as a buffer: from `from` to `to`, linearly over `epochs`; null = as it is. */
+  b: z
+    .strictObject({
+      from: z.number().min(1).default(1),
+      to: z.number().min(1).default(2),
+      epochs: notNegative,
+    })
+    .nullable()
+    .default(null),
+  /** Every bias shrinks to 0, linearly over `epochs`, and stays there; null = biases are trained. */
+  biasDecay: z.strictObject({ epochs: notNegative }).nullable().default(null),
+});
+
 const checkpoint = z.strictObject({
   /** Minutes between two checkpoints within an epoch; null = only at its end. */
   everyMinutes: positive.nullable().default(5),
@@ -192,6 +207,7 @@ export const trainConfigSchema = z.strictObject({
   /** Module paths (prefixes) that stay as they are, norms in evaluation mode. */
   frozen: z.array(z.string().min(1)).default([]),
   groups: z.array(group).default([]),
+  bcos: bcos.prefault({}),
   checkpoint: checkpoint.prefault({}),
   log: log.prefault({}),
 });
