@@ -120,10 +120,9 @@ export function fill(name: string, count: number, caseSeed: number, a: number, b
   const hash = fillHash(name, caseSeed);
   const base = Math.fround(a);
   const range = Math.fround(b);
-  return Float32Array.from(
-    { length: count },
-    (_, i) => base + (((hash(i) >>> 8) - 2 ** 23) / 2 ** 23) * range,
-  );
+  const values = new Float32Array(count);
+  for (let i = 0; i < count; i++) values[i] = base + (((hash(i) >>> 8) - 2 ** 23) / 2 ** 23) * range;
+  return values;
 }
 
 /** The default (a, b) of the fill for a state-dict tensor; null for `num_batches_tracked` (the constant 7). */
