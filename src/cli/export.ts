@@ -5,6 +5,7 @@ import { writeFileAtomic } from '../core/atomicFile.js';
 import { sha256File } from '../core/hash.js';
 import { WEIGHT_STORAGES, type WeightStorage } from '../engine/onnx/weightStorage.js';
 import { startEngine } from '../engine/start.js';
+import { DEFAULT_TOP } from '../explain/baseExplainer.js';
 import { type ExportedModel, exportModel } from '../explain/exportedModel.js';
 import {
   EXPORT_INPUTS,
@@ -12,11 +13,14 @@ import {
   type ExportInputKind,
   type ExportKind,
 } from '../explain/exportedNotes.js';
+import { writePage } from '../explain/exportedPage.js';
 import { SAE_WEIGHTS_FILE } from '../explain/sae.js';
+import { servePage } from '../explain/servePage.js';
 import { type ChosenSaes, defaultModelFolder, type FoundSae, openSaes } from '../explain/shipped.js';
 import type { BcosModel } from '../models/bcosModel.js';
 import { loadModel } from '../models/loadModel.js';
 import { type CliContext, collect, parseCount, runVerb, usageError, verb } from './context.js';
+import { checkWritten } from './exportCheck.js';
 import { packageVersion } from './version.js';
 
 interface ExportFlags {
@@ -28,9 +32,14 @@ interface ExportFlags {
   readonly batch?: number;
   readonly size?: readonly [number, number];
   readonly weights: WeightStorage;
+  readonly page?: string;
+  readonly photo?: readonly string[];
+  readonly serve?: number | true;
   readonly input: ExportInputKind;
+  readonly check?: string | true;
 }
 
+const DEFAULT_PORT = 8080;
 const DEFAULT_OUT = 'explain.onnx';
 
 /** "224" or "224x320" (height x width). Throws FactError E_USAGE. */
@@ -82,12 +91,41 @@ function summary(out: string, file: ExportedModel): string {
   ].join('\n');
 }
 
+/** Serves a page until the process is stopped. */
+async function serve(context: CliContext, page: string, port: number): Promise<void> {
+  const { server, address } = await servePage(page, port);
+  context.log.info(`The page is at ${address} (Ctrl-C ends it).`);
+  await new Promise<void>((done) => {
+    const stop = (): void => {
+      server.closeAllConnections();
+      server.close(() => done());
+    };
+    process.once('SIGINT', stop);
+    process.once('SIGTERM', stop);
+  });
+}
+
+function checkPage(flags: ExportFlags): void {
+  const given = flags.serve !== undefined || flags.photo !== undefined;
+  if (flags.page === undefined && given)
+    throw usageError('--serve and --photo belong to a page, and there is none', 'Add --page FOLDER.');
+  if (flags.page === undefined) return;
+  if (flags.kind !== 'explain' || flags.input !== 'float32' || flags.batch !== undefined)
+    throw usageError(
+      '--page needs an explanation of prepared images, one or more at once',
+      'Leave --kind, --input and --batch out.',
+    );
+  if (flags.out !== undefined)
+    throw usageError('--page writes a folder, --out a file', 'Give one of the two.');
+}
+
 async function run(context: CliContext, model: string | undefined, flags: ExportFlags): Promise<number> {
   if (flags.tap !== undefined && flags.kind !== 'features')
     throw usageError(
       '--tap is given, but no features are exported',
       'Add --kind features, or leave --tap out.',
     );
+  checkPage(flags);
   const out = resolve(flags.out ?? DEFAULT_OUT);
   if (context.engine !== 'auto' && context.engine !== 'onnx')
     throw usageError(`engine ${context.engine} cannot export`, 'Leave --engine out, or give --engine onnx.');
@@ -103,23 +141,45 @@ async function run(context: CliContext, model: string | undefined, flags: Export
   });
   try {
     const [sae, early] = [await hashOf(saes.concepts), await hashOf(saes.traces)];
-    const file = exportModel(
-      { model: network, sae: saes.concepts?.sae ?? null, early: saes.traces?.sae ?? null },
-      {
-        kind: flags.kind,
-        weights: flags.weights,
-        input: flags.input,
-        packageVersion: packageVersion(),
-        saeHashes: { ...(sae === undefined ? {} : { sae }), ...(early === undefined ? {} : { early }) },
-        ...(flags.batch === undefined ? {} : { batch: flags.batch }),
-        ...(flags.size === undefined ? {} : { size: flags.size }),
-        ...(flags.tap === undefined ? {} : { taps: flags.tap }),
-      },
-    );
-    writeFileAtomic(out, file.bytes);
+    const source = { model: network, sae: saes.concepts?.sae ?? null, early: saes.traces?.sae ?? null };
+    const file = exportModel(source, {
+      kind: flags.kind,
+      weights: flags.weights,
+      input: flags.input,
+      packageVersion: packageVersion(),
+      saeHashes: { ...(sae === undefined ? {} : { sae }), ...(early === undefined ? {} : { early }) },
+      ...(flags.batch === undefined ? {} : { batch: flags.batch }),
+      ...(flags.size === undefined ? {} : { size: flags.size }),
+      ...(flags.tap === undefined ? {} : { taps: flags.tap }),
+    });
     const { inputs, outputs, metadata } = file;
-    context.print(summary(out, file), { file: out, bytes: file.bytes.length, inputs, outputs, metadata });
-    return 0;
+    if (flags.page !== undefined) {
+      const page = resolve(flags.page);
+      await writePage(page, file, { top: DEFAULT_TOP, examples: flags.photo ?? [] });
+      context.print(
+        `${page}: the page, its network (${(file.bytes.length / 1e6).toFixed(1)} MB) and ONNX Runtime`,
+        {
+          page,
+          bytes: file.bytes.length,
+          metadata,
+        },
+      );
+      if (flags.serve !== undefined)
+        await serve(context, page, flags.serve === true ? DEFAULT_PORT : flags.serve);
+      return 0;
+    }
+    writeFileAtomic(out, file.bytes);
+    const checked =
+      flags.check === undefined ? null : await checkWritten(context, out, source, flags.weights, flags.check);
+    context.print([summary(out, file), ...(checked?.lines ?? [])].join('\n'), {
+      file: out,
+      bytes: file.bytes.length,
+      inputs,
+      outputs,
+      metadata,
+      check: checked?.result ?? null,
+    });
+    return checked === null || checked.holds ? 0 : 1;
   } finally {
     saes.concepts?.sae.dispose();
     saes.traces?.sae.dispose();
@@ -149,6 +209,13 @@ export function register(program: Command): void {
       new Option('--input <type>', 'prepared images, or photographs of any size as bytes')
         .choices(EXPORT_INPUTS)
         .default('float32'),
+    )
+    .option('--page <folder>', 'write a web page around the file that explains photographs in the browser')
+    .option('--photo <file>', 'example to offer on the page; may be given several times', collect)
+    .option('--serve [port]', `serve the page on this computer (default port: ${DEFAULT_PORT})`, parseCount)
+    .option(
+      '--check [picture]',
+      'run the file on a picture and compare it with the program; exit status 1 if they differ',
     )
     .action((model: string | undefined, flags: ExportFlags, command: Command) =>
       runVerb(command, (context) => run(context, model, flags)),

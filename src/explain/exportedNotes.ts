@@ -67,6 +67,7 @@ const OUTPUT_TEXT: Readonly<Record<string, string>> = {
   prepared: 'the photograph as the network sees it: [N,3,H,W] in [0,1]',
   logits:
     'logits of the network (with the autoencoder in it, where the file has one): [N,classes]; probability = sigmoid',
+  scores: 'logits before the bias is added, with all their digits: [N,classes]',
   predicted: 'class with the highest logit: [N]',
   logits_alone: 'logits of the network without autoencoder: [N,classes]',
   activation_values:

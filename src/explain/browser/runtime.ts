@@ -1,0 +1,86 @@
+/** ONNX Runtime in the browser, loaded from beside the page, and a session of the page's own file. */
+import type { Env, InferenceSession, InferenceSessionFactory, TensorConstructor } from 'onnxruntime-common';
+
+/** The part of the module `onnxruntime-web` that is used here. */
+export interface WebRuntime {
+  readonly env: Env;
+  readonly Tensor: TensorConstructor;
+  readonly InferenceSession: InferenceSessionFactory;
+}
+
+/** What computes: WebAssembly on the processor, or WebGPU on the graphics card. */
+export type Device = 'wasm' | 'webgpu';
+
+/** More threads than this do not help networks of the size that a page loads. */
+const MOST_THREADS = 8;
+
+/** Whether this browser lets a page use the graphics card. */
+export async function hasWebGpu(): Promise<boolean> {
+  const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<unknown> } };
+  if (gpu === undefined) return false;
+  return gpu.requestAdapter().then(
+    (adapter) => adapter !== null,
+    () => false,
+  );
+}
+
+/** Threads that WebAssembly may use: one where the page is not isolated from other origins. */
+export function threadCount(): number {
+  return globalThis.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1;
+}
+
+/**
+ * Loads the runtime from the first folder that has it.
+ * @param folders addresses relative to the page, each ending in a slash
+ */
+export async function loadRuntime(folders: readonly string[], device: Device): Promise<WebRuntime> {
+  const file = device === 'webgpu' ? 'ort.webgpu.min.mjs' : 'ort.wasm.min.mjs';
+  for (const folder of folders) {
+    const base = new URL(folder, document.baseURI).href;
+    const found = await fetch(base + file, { method: 'HEAD' }).catch(() => null);
+    if (!found?.ok) continue;
+    const runtime = (await import(base + file)) as WebRuntime;
+    runtime.env.wasm.wasmPaths = base;
+    runtime.env.wasm.numThreads = threadCount();
+    return runtime;
+  }
+  throw new Error(
+    `ONNX Runtime (${file}) is not beside this page. Write the page with: npx fact export --page FOLDER`,
+  );
+}
+
+/** Bytes of a file beside the page; `progress` hears how many have come, of how many (0: unknown). */
+export async function fetchBytes(
+  address: string,
+  progress: (done: number, total: number) => void,
+): Promise<Uint8Array> {
+  const answer = await fetch(address);
+  if (!answer.ok || answer.body === null) throw new Error(`${address}: the server answers ${answer.status}`);
+  const total = Number(answer.headers.get('content-length') ?? 0);
+  const pieces: Uint8Array[] = [];
+  let done = 0;
+  const reader = answer.body.getReader();
+  for (let next = await reader.read(); !next.done; next = await reader.read()) {
+    pieces.push(next.value);
+    done += next.value.length;
+    progress(done, total);
+  }
+  const bytes = new Uint8Array(done);
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
+/** A session of a file's bytes. */
+export function openSession(
+  runtime: WebRuntime,
+  bytes: Uint8Array,
+  device: Device,
+): Promise<InferenceSession> {
+  return runtime.InferenceSession.create(bytes, {
+    executionProviders: device === 'webgpu' ? ['webgpu', 'wasm'] : ['wasm'],
+  });
+}
