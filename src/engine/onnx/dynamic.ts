@@ -1,5 +1,6 @@
 import { FactError } from '../../core/errors.js';
 import {
+  type ConstantData,
   type GraphConstant,
   type GraphNode,
   type GraphParts,
@@ -14,7 +15,7 @@ import {
  *
  * Both traces have the same nodes; only constants may differ. At two primes larger than any other number in the
  * graph, an integer that differs must be a multiple of the batch, and a float a multiple or a fraction of it; an array
- * as long as the batch must count up in equal steps. Such constants are computed from the batch size when the graph runs.
+ * as long as the batch must count up in equal steps, or hold the same row for every image. Such constants are computed from the batch size when the graph runs.
  */
 
 /** The free dimension's name in the file. */
@@ -71,13 +72,17 @@ class BatchMerger {
       this.mergeRamp(one, oneRamp);
       return;
     }
+    const [oneRow, twoRow] = [repeatedRow(one, this.batches[0]), repeatedRow(two, this.batches[1])];
+    if (oneRow !== null && twoRow !== null && sameNumbers(oneRow, twoRow)) {
+      this.mergeRepeated(one, oneRow);
+      return;
+    }
     if (one.data.length !== two.data.length || one.type !== two.type) {
       throw this.error(
         `a constant has ${one.data.length} elements at one batch size and ${two.data.length} at another`,
       );
     }
-    const isEqual = Array.prototype.every.call(one.data, (value, i) => Object.is(value, two.data[i]));
-    if (isEqual) this.constants.push(one);
+    if (sameNumbers(one.data, two.data)) this.constants.push(one);
     else if (one.type === 'int64') this.mergeShape(one, two);
     else if (one.type === 'float32' && one.data.length === 1) this.mergeScalar(one, two);
     else throw this.error('a constant array depends on the batch size');
@@ -105,6 +110,18 @@ class BatchMerger {
       { op: 'Add', inputs: [`${end}_0`, first], outputs: [end], attributes: {} },
       { op: 'Range', inputs: [first, end, by], outputs: [list], attributes: {} },
       { op: 'Reshape', inputs: [list, `${one.name}_dims`], outputs: [one.name], attributes: {} },
+    );
+  }
+
+  /** The same row for every image. */
+  private mergeRepeated(one: GraphConstant, row: ConstantData): void {
+    const name = `${one.name}_row`;
+    this.constants.push({ name, type: one.type, dims: [1, ...one.dims.slice(1)], data: row });
+    const rest = one.dims.slice(1).map((_, i) => this.ints(`${one.name}_${i + 1}`, 1));
+    const shape = `${one.name}_shape`;
+    this.prelude.push(
+      { op: 'Concat', inputs: [this.size(), ...rest], outputs: [shape], attributes: { axis: 0 } },
+      { op: 'Expand', inputs: [name, shape], outputs: [one.name], attributes: {} },
     );
   }
 
@@ -224,6 +241,18 @@ export function mergeBatches(
   batches: readonly [number, number] = TRACE_BATCHES,
 ): GraphParts {
   return new BatchMerger(a, b, name, batches).merge();
+}
+
+function sameNumbers(a: ConstantData, b: ConstantData): boolean {
+  return Array.prototype.every.call(a, (value, i) => Object.is(value, b[i]));
+}
+
+/** The row of an array [batch, ...] whose rows are all equal, or null. */
+function repeatedRow({ type, dims, data }: GraphConstant, batch: number): ConstantData | null {
+  if (type !== 'float32' || dims[0] !== batch) return null;
+  const length = data.length / batch;
+  const isRepeated = Array.prototype.every.call(data, (value, i) => Object.is(value, data[i % length]));
+  return isRepeated ? data.slice(0, length) : null;
 }
 
 /** An array start, start + step, ... along its one axis of the batch's length; all other axes have one element. */
