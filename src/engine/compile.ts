@@ -154,7 +154,7 @@ export function compile<A extends readonly tf.Tensor[], R extends TensorTree>(
     if (known !== undefined) return known;
     const { largestValue, updated } = trace(backend, specs);
     if (updated.length > 0) return null;
-    const sizes = new PieceSizes(rowsPerPiece(rows, largestValue));
+    const sizes = new PieceSizes(rowsPerPiece(rows, largestValue, backend.runtime.threads));
     if (pieces.size >= PIECE_SIZES_LIMIT) pieces.clear();
     pieces.set(key, sizes);
     return sizes;

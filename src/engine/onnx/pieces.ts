@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type * as tf from '@tensorflow/tfjs';
 import { FactError } from '../../core/errors.js';
 import type { TensorTree } from '../tensorTree.js';
@@ -12,14 +13,17 @@ import { allocateResult, type GraphProgram, valuesOf } from './program.js';
  * so that every element-wise operation waits for memory; those of a few rows do.
  */
 
-/** A piece's largest intermediate result may have so many bytes: about a second-level cache. */
+/** A piece's largest intermediate result may have so many bytes a thread: about half a second-level cache. */
 const PIECE_BYTES = 1024 * 1024;
 const FLOAT_BYTES = 4;
 
-/** How many rows to run at once at most, where the largest value of `rows` rows has `largestValue` elements. */
-export function rowsPerPiece(rows: number, largestValue: number): number {
+/**
+ * How many rows to run at once at most, where the largest value of `rows` rows has `largestValue` elements. Several
+ * threads get two rows at least: each convolution is then cut between rows, and its filters are read half as often.
+ */
+export function rowsPerPiece(rows: number, largestValue: number, threads = availableParallelism()): number {
   const rowBytes = (largestValue * FLOAT_BYTES) / rows;
-  return Math.max(1, Math.floor(PIECE_BYTES / Math.max(rowBytes, 1)));
+  return Math.max(threads > 1 ? 2 : 1, Math.floor((threads * PIECE_BYTES) / Math.max(rowBytes, 1)));
 }
 
 /** So often a size without its own graph is run on the graph of another, filled up; then it gets its own. */
