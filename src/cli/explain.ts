@@ -59,18 +59,20 @@ async function run(context: CliContext, paths: readonly string[], flags: Explain
     return await withSignals(async (signal, exitStatus) => {
       const { spec, explainer } = session;
       const choice = chooseTarget(spec, flags);
+      const size = sizeOf(...spec.preprocessing.crop);
       const folder = new ReportFolder(
         out,
         session.context('explain', packageVersion()),
         spec.preprocessing,
         choice,
+        size,
       );
       const progress = showProgress('explaining', listed.length, 'images', context.quiet);
       try {
         const run = await runFiles<ReportEntry>({
           paths: listed,
           spec,
-          size: sizeOf(...spec.preprocessing.crop),
+          size,
           journal: folder.journal,
           done: folder.done,
           compute: async (images, places) => {

@@ -52,6 +52,7 @@ async function run(context: CliContext, paths: readonly string[], flags: Predict
         `network ${spec.arch} of ${session.modelFolder}, engine ${session.engine}${session.isStored ? ', compiled before' : ''}`,
       );
       const { model } = session.context('explain', packageVersion());
+      const size = sizeOf(...spec.preprocessing.crop);
       const header = {
         format: 'fact-predictions',
         version: 1,
@@ -60,13 +61,13 @@ async function run(context: CliContext, paths: readonly string[], flags: Predict
         model,
         top,
       };
-      const { journal, done } = openResultFile<Prediction>(flags.out, header);
+      const { journal, done } = openResultFile<Prediction>(flags.out, header, size);
       const progress = showProgress('predicting', listed.length, 'images', context.quiet);
       try {
         const run = await runFiles<Prediction>({
           paths: listed,
           spec,
-          size: sizeOf(...spec.preprocessing.crop),
+          size,
           journal,
           done,
           compute: async (images, places) => {

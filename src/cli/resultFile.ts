@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { Journal } from '../core/journal.js';
-import type { FileRecord } from '../explain/explainFiles.js';
+import { type FileRecord, keptRecords } from '../explain/explainFiles.js';
 import { usageError } from './context.js';
 
 /** A journal that a user named, and what an earlier run left in it. */
@@ -11,11 +11,12 @@ export interface ResultFile<R> {
 
 /**
  * Opens the file of --out, one line of JSON a picture: an unfinished or finished one of the same work is gone on with.
- * @param header plain JSON with `format`: what the results depend on. Throws FactError E_OUT_EXISTS, E_WRITE.
+ * @param header plain JSON with `format`: what the results depend on @param size pictures a call. Throws FactError E_OUT_EXISTS, E_WRITE.
  */
 export function openResultFile<R>(
   path: string | undefined,
   header: { readonly format: string },
+  size: number,
 ): ResultFile<R> {
   if (path === undefined) return { journal: null, done: [] };
   const journal = Journal.of<FileRecord<R>>(resolve(path), header);
@@ -26,8 +27,9 @@ export function openResultFile<R>(
       'Choose another file with --out, or remove it.',
     );
   }
-  journal.open(state.kind === 'same');
-  return { journal, done: state.kind === 'same' ? state.records : [] };
+  const done = state.kind === 'same' ? state.records.slice(0, keptRecords(state.records.length, size)) : [];
+  journal.open(state.kind === 'same' ? done.length : null);
+  return { journal, done };
 }
 
 /** What a stopped run says. */

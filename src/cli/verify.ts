@@ -48,14 +48,15 @@ async function run(context: CliContext, paths: readonly string[], flags: VerifyF
     return await withSignals(async (signal, exitStatus) => {
       const { explainer, spec } = session;
       const about = session.context('verify', packageVersion());
+      const size = sizeOf(...spec.preprocessing.crop);
       const header = { format: 'fact-verified', version: 1, context: about };
-      const { journal, done } = openResultFile<Verified>(flags.out, header);
+      const { journal, done } = openResultFile<Verified>(flags.out, header, size);
       const progress = showProgress('verifying', listed.length, 'images', context.quiet);
       try {
         const run = await runFiles<Verified>({
           paths: listed,
           spec,
-          size: sizeOf(...spec.preprocessing.crop),
+          size,
           journal,
           done,
           compute: async (images, places) => {

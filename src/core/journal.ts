@@ -52,16 +52,20 @@ export class Journal<R> {
     return { kind: 'same', records };
   }
 
-  /** Starts writing: after what lies there (`same`), or afresh. Throws FactError E_WRITE. */
-  open(isContinued: boolean): void {
+  /**
+   * Starts writing: after the first `kept` records that lie there, or afresh (null). Throws FactError E_WRITE.
+   */
+  open(kept: number | null): void {
     try {
       mkdirSync(dirname(this.path), { recursive: true });
-      if (isContinued) {
+      if (kept !== null) {
         const bytes = readFileSync(this.path);
-        truncateSync(this.path, bytes.lastIndexOf(10) + 1);
+        let end = 0;
+        for (let line = 0; line <= kept; line++) end = bytes.indexOf(10, end) + 1;
+        truncateSync(this.path, end);
       }
-      this.handle = openSync(this.path, isContinued ? 'a' : 'w');
-      if (!isContinued) this.line(this.header);
+      this.handle = openSync(this.path, kept === null ? 'w' : 'a');
+      if (kept === null) this.line(this.header);
     } catch (error) {
       throw writeError(this.path, error);
     }

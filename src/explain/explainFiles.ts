@@ -32,6 +32,14 @@ export interface FileRecord<R> extends FileStamp {
   readonly result: R;
 }
 
+/**
+ * How many records an earlier run's journal is to keep: whole groups, so that the groups that follow are those of a run
+ * that was never stopped, and its results the same to the last bit.
+ */
+export function keptRecords(count: number, size: number): number {
+  return Math.floor(count / size) * size;
+}
+
 function stampOf(name: string): FileStamp | null {
   const found = statSync(name, { throwIfNoEntry: false });
   return found === undefined ? null : { name, bytes: found.size, time: Math.round(found.mtimeMs) };
@@ -94,9 +102,12 @@ export async function runFiles<R>(options: FileRunOptions<R>): Promise<FileRun<R
     paths.length,
   );
   let done = 0;
+  let isStopped = signal.aborted;
   const tell = (result: R): void => onResult(result, ++done + files.skipped.length);
   for (const result of results.values()) tell(result);
-  for await (const group of signal.aborted ? [] : files.groups(size)) {
+  for await (const group of isStopped ? [] : files.groups(size)) {
+    isStopped = signal.aborted;
+    if (isStopped) break;
     const places = group.map((image) => left[files.placeOf(image)].place);
     const found = await compute(filledGroup(group, size), places);
     places.forEach((place, i) => {
@@ -105,12 +116,11 @@ export async function runFiles<R>(options: FileRunOptions<R>): Promise<FileRun<R
       results.set(place, found[i]);
       tell(found[i]);
     });
-    if (signal.aborted) break;
   }
   return {
     results: [...results].sort(([a], [b]) => a - b).map(([, result]) => result),
     skipped: files.skipped,
     resumed,
-    isStopped: signal.aborted,
+    isStopped,
   };
 }

@@ -4,7 +4,7 @@ import { recoverFolder, replaceFolder, writeError, writeFileAtomic } from '../co
 import { FactError } from '../core/errors.js';
 import { Journal } from '../core/journal.js';
 import type { Preprocessing } from '../models/spec.js';
-import type { FileRecord } from './explainFiles.js';
+import { type FileRecord, keptRecords } from './explainFiles.js';
 import type { Explanation } from './explanation.js';
 import { worstLedger } from './ledger.js';
 import { explanationArticle, reportPage } from './page.js';
@@ -89,6 +89,7 @@ export class ReportFolder {
 
   /**
    * @param target folder of the finished report @param settings what else the results depend on, plain JSON
+   * @param size pictures a call
    * Throws FactError E_OUT_EXISTS, E_WRITE.
    */
   constructor(
@@ -96,15 +97,16 @@ export class ReportFolder {
     private readonly context: ReportContext,
     private readonly preprocessing: Preprocessing,
     settings: unknown,
+    size: number,
   ) {
     checkOutput(target);
     this.partial = `${target}${PARTIAL_ENDING}`;
     const header = { format: 'fact-report-journal', version: 1, context, preprocessing, settings };
     this.journal = Journal.of(join(this.partial, JOURNAL_FILE), header);
     const state = this.journal.state();
-    this.done = state.kind === 'same' ? state.records : [];
     if (state.kind !== 'same') this.clear(state.kind === 'foreign');
-    this.journal.open(state.kind === 'same');
+    this.done = state.kind === 'same' ? state.records.slice(0, keptRecords(state.records.length, size)) : [];
+    this.journal.open(state.kind === 'same' ? this.done.length : null);
   }
 
   /** A new start: what an unfinished report of other settings left is removed, anything else refused. */

@@ -11,7 +11,7 @@ type Row = { readonly n: number };
 function started(path: string, rows: number): void {
   const journal = Journal.of<Row>(path, HEADER);
   expect(journal.state()).toEqual({ kind: 'new' });
-  journal.open(false);
+  journal.open(null);
   for (let n = 0; n < rows; n++) journal.add({ n });
   journal.close();
 }
@@ -20,7 +20,7 @@ describe('a journal', () => {
   it('is on disk line by line, before it is closed', () => {
     const path = join(folder(), 'new', 'a.jsonl');
     const journal = Journal.of<Row>(path, HEADER);
-    journal.open(false);
+    journal.open(null);
     for (let n = 0; n < 3; n++) {
       journal.add({ n });
       expect(readFileSync(path, 'utf8').split('\n')).toHaveLength(n + 3);
@@ -47,13 +47,23 @@ describe('a journal', () => {
         continue;
       }
       expect(state).toEqual({ kind: 'same', records: [{ n: 0 }, { n: 1 }, { n: 2 }].slice(0, lines - 1) });
-      journal.open(true);
+      journal.open(lines - 1);
       journal.add({ n: 9 });
       journal.close();
       const after = Journal.of<Row>(path, HEADER).state();
       expect(after).toMatchObject({ kind: 'same' });
       expect(after.kind === 'same' && after.records.length).toBe(lines);
     }
+  });
+
+  it('is gone on with after as many records as are wanted', () => {
+    const path = join(folder(), 'a.jsonl');
+    started(path, 3);
+    const journal = Journal.of<Row>(path, HEADER);
+    journal.open(1);
+    journal.add({ n: 7 });
+    journal.close();
+    expect(journal.state()).toEqual({ kind: 'same', records: [{ n: 0 }, { n: 7 }] });
   });
 
   it('of other work is told apart, and what differs is named', () => {
@@ -82,7 +92,7 @@ describe('a journal', () => {
     const root = folder();
     writeFileSync(join(root, 'file'), '');
     const journal = Journal.of<Row>(join(root, 'file', 'a.jsonl'), HEADER);
-    expect(() => journal.open(false)).toThrow(expect.objectContaining({ code: 'E_WRITE' }));
+    expect(() => journal.open(null)).toThrow(expect.objectContaining({ code: 'E_WRITE' }));
     expect(existsSync(join(root, 'file', 'a.jsonl'))).toBe(false);
   });
 });
