@@ -101,8 +101,8 @@ export function bcosConv2d(x: tf.Tensor4D, w: tf.Tensor4D, rule: BcosConvRule, e
       const scaled = y === undefined ? { ds: g, factor: 1, toNorm: null } : scaleGradients(g, y, kept, b);
       const ds = spread(scaled.ds, index);
       const throughFilters = conv2dInputGrad(ds, tf.mul(unit, scaled.factor), inputShape, conv);
-      const d = tf.mul(conv2dFilterGrad(image, ds, unit.shape as Shape4, conv), scaled.factor);
-      const dw = filterGradient(d, unit, inverseNorm);
+      const d = conv2dFilterGrad(image, ds, unit.shape as Shape4, conv);
+      const dw = filterGradient(d, unit, inverseNorm, scaled.factor);
       if (scaled.toNorm === null) return [throughFilters, dw];
       // 2 dP = -r^2 sum over the outputs of the group; the factor 2 of d(x^2) cancels the 1/2 of the root.
       const plane = tf.mul(tf.neg(tf.square(r)), groupRows(scaled.toNorm as tf.Tensor4D, conv.groups));

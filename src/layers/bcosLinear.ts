@@ -92,8 +92,8 @@ export function bcosLinear(
       const scaled = y === undefined ? { ds: g, factor: 1, toNorm: null } : scaleGradients(g, y, kept, b);
       const ds = spread(scaled.ds, index);
       const dx = tf.matMul(ds, tf.mul(unit, scaled.factor) as tf.Tensor2D, false, true);
-      const d = tf.mul(tf.matMul(x as tf.Tensor2D, ds, true, false), scaled.factor);
-      const dw = filterGradient(d, unit, inverseNorm);
+      const d = tf.matMul(x as tf.Tensor2D, ds, true, false);
+      const dw = filterGradient(d, unit, inverseNorm, scaled.factor);
       if (scaled.toNorm === null) return [dx, dw];
       // dL/dn = -r sum toNorm, dn/dx = x / ||x||, and 0 at x = 0 as in PyTorch.
       const along = tf.divNoNan(tf.mul(tf.sum(scaled.toNorm, 1, true), r), length);

@@ -26,11 +26,20 @@ export function unitFilters(w: tf.Tensor): { unit: tf.Tensor; inverseNorm: tf.Te
   return { unit: tf.mul(w, inverseNorm), inverseNorm };
 }
 
-/** Gradient to W from the gradient D to w^: (D - w^ <w^, D>) / ||W||, the part of D tangential to the unit sphere. */
-export function filterGradient(d: tf.Tensor, unit: tf.Tensor, inverseNorm: tf.Tensor): tf.Tensor {
+/**
+ * Gradient to W from the gradient `factor` D to w^: factor (D - w^ <w^, D>) / ||W||, the part of D tangential to the
+ * unit sphere. Four passes over W and one sum.
+ */
+export function filterGradient(
+  d: tf.Tensor,
+  unit: tf.Tensor,
+  inverseNorm: tf.Tensor,
+  factor: number,
+): tf.Tensor {
   const axes = d.shape.slice(0, -1).map((_, i) => i);
   const along = tf.sum(tf.mul(unit, d), axes, true);
-  return tf.mul(tf.sub(d, tf.mul(unit, along)), inverseNorm);
+  const scale = factor === 1 ? inverseNorm : tf.mul(inverseNorm, factor);
+  return tf.sub(tf.mul(d, scale), tf.mul(unit, tf.mul(along, scale)));
 }
 
 export interface MaxOutChoice {

@@ -85,7 +85,7 @@ export class NormedLinear extends Linear {
         const { unit, inverseNorm } = unitFilters(w);
         return { value: unit, saved: [unit, inverseNorm] };
       },
-      (d, [unit, inverseNorm]) => [filterGradient(d, unit, inverseNorm)],
+      (d, [unit, inverseNorm]) => [filterGradient(d, unit, inverseNorm, 1)],
     );
   }
 }

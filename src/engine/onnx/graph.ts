@@ -41,6 +41,10 @@ export interface Sym {
   readonly uniform?: number;
   /** The value that this one is a reshaped view of. */
   readonly origin?: Sym;
+  /** The value whose elements this one has squared. */
+  readonly square?: Sym;
+  /** The value that this one is the sum of over `axes`, which stay as axes of one element. */
+  readonly sum?: { readonly of: Sym; readonly axes: readonly number[] };
   /** The value that this one is with its axes in the order `perm`; written only where a node asks for it so. */
   readonly view?: { readonly of: Sym; readonly perm: readonly number[] };
 }
@@ -255,7 +259,8 @@ export class Graph {
   }
 
   private writeView({ of, perm }: NonNullable<Sym['view']>): string {
-    return this.emit('Transpose', [this.nameOf(of)], { perm });
+    const shape = perm.map((axis) => of.shape[axis]);
+    return this.nameOf(this.node('Transpose', [of], shape, of.dtype, { perm }));
   }
 
   private writeConstant(sym: Sym): string {

@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs';
 import type { OptimizerConfig } from '../config/schema.js';
 import type { Optimizer } from './optimizer.js';
 
@@ -22,9 +23,10 @@ export function adam(config: AdamConfig): Optimizer {
       const w = decay > 0 && isDecoupled ? weight.sub(weight.mul(rate.mul(decay))) : weight;
       const moment1 = slots.moment1.mul(b1).add(g.mul(1 - b1));
       const moment2 = slots.moment2.mul(b2).add(g.square().mul(1 - b2));
-      const denominator = moment2.sqrt().mul(correction2).add(config.epsilon);
+      // Both sides of the quotient are divided by correction2, a number: one pass over the weights less.
+      const denominator = moment2.sqrt().add(tf.div(config.epsilon, correction2));
       return {
-        weight: w.sub(moment1.mul(rate.mul(correction1)).div(denominator)),
+        weight: w.sub(moment1.mul(rate.mul(correction1).div(correction2)).div(denominator)),
         slots: { moment1, moment2 },
       };
     },

@@ -52,13 +52,36 @@ function convolveTransposed(graph: Graph, dy: Sym, weights: Sym, w: WindowGeomet
   );
 }
 
-/** HWIO -> the weights of the reverse convolution: flipped in H and W, input and output channels swapped per group. */
+/** Most taps that a matrix product turns round: faster than a slice with negative steps, of which one thread runs. */
+const MOST_TURNED = 49;
+
+/** OIHW or IOHW with the taps in reverse order. */
+function turned(graph: Graph, weights: Sym): Sym {
+  const [a, b, h, w] = weights.shape;
+  const area = h * w;
+  if (area === 1) return weights;
+  if (area > MOST_TURNED) return reverse(graph, weights, [2, 3]);
+  const values = new Float32Array(area * area);
+  for (let tap = 0; tap < area; tap++) values[tap * area + area - 1 - tap] = 1;
+  const backwards: Sym = { shape: [area, area], dtype: FLOAT, values };
+  const rows = reshape(graph, weights, [a * b, area]);
+  const product = graph.node('MatMul', [rows, backwards], [a * b, area], FLOAT);
+  return reshape(graph, product, weights.shape);
+}
+
+function isConstant(filter: Sym): boolean {
+  return filter.values !== undefined || filter.uniform !== undefined;
+}
+
+/** HWIO -> the weights of the reverse convolution: turned in H and W, input and output channels swapped per group. */
 function toReversed(graph: Graph, filter: Sym, groups: number): Sym {
-  const [h, w, inputs, outputs] = filter.shape;
-  const flipped = reverse(graph, filter, [0, 1]);
-  if (groups === 1) return transpose(graph, flipped, [2, 3, 0, 1]);
-  const split = reshape(graph, flipped, [h, w, inputs, groups, outputs / groups]);
-  const swapped = transpose(graph, split, [3, 2, 4, 0, 1]);
+  const stored = toOihw(graph, filter);
+  // Constant filters are turned round when the graph is loaded, in a form that passes see through.
+  const backwards = isConstant(filter) ? reverse(graph, stored, [2, 3]) : turned(graph, stored);
+  if (groups === 1) return transpose(graph, backwards, [1, 0, 2, 3]);
+  const [outputs, inputs, h, w] = backwards.shape;
+  const split = reshape(graph, backwards, [groups, outputs / groups, inputs, h, w]);
+  const swapped = transpose(graph, split, [0, 2, 1, 3, 4]);
   return reshape(graph, swapped, [groups * inputs, outputs / groups, h, w]);
 }
 
@@ -72,7 +95,10 @@ function reversedWindow(w: WindowGeometry): WindowGeometry | undefined {
 
 function inputGradient(graph: Graph, dy: Sym, filter: Sym, w: WindowGeometry, groups: number): Sym {
   const reversed = reversedWindow(w);
-  if (reversed) return convolve(graph, dy, toReversed(graph, filter, groups), reversed, groups);
+  // With fewer pixels than channels turning the filter round costs more than scattering its taps' sums.
+  const [n, height, width, channels] = dy.shape;
+  const isSmall = !isConstant(filter) && channels / groups > n * height * width;
+  if (reversed && !isSmall) return convolve(graph, dy, toReversed(graph, filter, groups), reversed, groups);
   return convolveTransposed(graph, dy, toOihw(graph, filter), w, groups);
 }
 

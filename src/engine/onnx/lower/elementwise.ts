@@ -74,6 +74,12 @@ function not(graph: Graph, x: Sym): Sym {
   return pointwiseNode(graph, 'Not', [x], x.shape, 'bool');
 }
 
+/** x^2; a sum of it reads x itself, see reduce.ts. */
+function square(graph: Graph, x: Sym): Sym {
+  const product = mul(graph, { a: x, b: x });
+  return x.dtype === 'float32' && x.uniform === undefined ? { ...product, square: x } : product;
+}
+
 function power(graph: Graph, { a, b }: Inputs): Sym {
   if (
     b.uniform !== undefined &&
@@ -81,7 +87,7 @@ function power(graph: Graph, { a, b }: Inputs): Sym {
     sameShape(a.shape, broadcastShape(a.shape, b.shape))
   ) {
     if (b.uniform === 1) return a;
-    if (b.uniform === 2) return mul(graph, { a, b: a });
+    if (b.uniform === 2) return square(graph, a);
     if (b.uniform === 0.5) return pointwiseNode(graph, 'Sqrt', [a], a.shape, 'float32');
     if (b.uniform === -1) return pointwiseNode(graph, 'Reciprocal', [a], a.shape, 'float32');
   }
@@ -250,7 +256,7 @@ export const elementwise: LoweringTable = {
     return mul(graph, { a: difference, b: difference });
   },
   AddN: (graph, inputs) => listOf(inputs).reduce((a, b) => add(graph, { a, b })),
-  Square: (graph, { x }) => mul(graph, { a: x, b: x }),
+  Square: (graph, { x }) => square(graph, x),
   Rsqrt: (graph, { x }) =>
     pointwiseNode(
       graph,

@@ -57,10 +57,14 @@ function isShift(w: WindowGeometry): boolean {
   return isUnitStride(w) && w.input[0] === w.output[0] && w.input[1] === w.output[1];
 }
 
-/** Sum over images (and per group) of left right^T: [N,G P,L], [N,G Q,L] -> [G P, Q]. */
+/**
+ * Sum over images (and per group) of left right^T: [N,G P,L], [N,G Q,L] -> [G P, Q]. ONNX Runtime reorders the right
+ * factor for itself, so that the smaller one stands there.
+ */
 function sumOfProducts(graph: Graph, left: Sym, right: Sym, groups: number): Sym {
   const [n, p, length] = left.shape;
   const q = right.shape[1] / groups;
+  if (groups === 1 && q > p) return transpose(graph, sumOfProducts(graph, right, left, 1), [1, 0]);
   const byGroup = (x: Sym): Sym =>
     groups === 1 ? x : reshape(graph, x, [n, groups, x.shape[1] / groups, length]);
   const turned = byGroup(right);

@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs';
 import { type Graph, type Shape, type Sym, sizeOf } from '../graph.js';
 import { mul } from './elementwise.js';
-import { broadcastTo, reshape } from './layout.js';
+import { broadcastTo, reshape, transpose } from './layout.js';
 import { type Attrs, attrsOf, type LoweringTable } from './lowering.js';
 import {
   isPadded,
@@ -64,9 +64,34 @@ function windowSpread(graph: Graph, dy: Sym, w: WindowGeometry): Sym {
   }
   const tiles = w.kernel.every((size, axis) => size === w.stride[axis]) && !isPadded(w);
   if (tiles) return spreadTiles(graph, dy, w);
+  if (Math.max(...w.output) <= LONGEST_SPREAD) return spreadByAxis(graph, dy, w);
   const shape = [dy.shape[0], dy.shape[1], ...w.input];
   const attributes = { ...windowAttributes(w), group: dy.shape[1], output_padding: outputPadding(w) };
   return graph.node('ConvTranspose', [dy, ones(graph, dy.shape[1], w.kernel)], shape, FLOAT, attributes);
+}
+
+/** Positions along an axis up to which two matrix products spread faster than a transposed convolution; measured. */
+const LONGEST_SPREAD = 128;
+
+/** [output, input] along an axis: 1 where the window at an output covers an input. */
+function coverage(w: WindowGeometry, axis: 0 | 1): Sym {
+  const shape = [w.output[axis], w.input[axis]];
+  const values = new Float32Array(sizeOf(shape));
+  for (let at = 0; at < shape[0]; at++) {
+    for (let tap = 0; tap < w.kernel[axis]; tap++) {
+      const place = at * w.stride[axis] + tap * w.dilation[axis] - w.pads[axis];
+      if (place >= 0 && place < shape[1]) values[at * shape[1] + place] = 1;
+    }
+  }
+  return { shape, dtype: FLOAT, values };
+}
+
+/** A window's spread is that of its columns, then of its rows: two products with 0/1 matrices. */
+function spreadByAxis(graph: Graph, dy: Sym, w: WindowGeometry): Sym {
+  const [n, c, height] = dy.shape;
+  const columns = graph.node('MatMul', [dy, coverage(w, 1)], [n, c, height, w.input[1]], FLOAT);
+  const rows = transpose(graph, coverage(w, 0), [1, 0]);
+  return graph.node('MatMul', [rows, columns], [n, c, ...w.input], FLOAT);
 }
 
 /** Windows side by side: every error repeated over its tile; what the tiles leave over at the end gets zeros. */

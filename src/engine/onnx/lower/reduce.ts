@@ -1,9 +1,12 @@
-import { type Graph, type NumericDType, ONNX_TYPE, type Sym } from '../graph.js';
+import { type Graph, type NumericDType, ONNX_TYPE, type Shape, type Sym } from '../graph.js';
 import { cast, toFloat } from './elementwise.js';
 import { reshape } from './layout.js';
 import { type Attrs, attrsOf, axesOf, type Lowering, type LoweringTable, positiveAxis } from './lowering.js';
 import { transposedView } from './views.js';
 import { toChannelsFirst, toChannelsLast } from './window.js';
+
+/** Batch, height, width, channels; filters have as many. */
+const IMAGE_AXES = 4;
 
 interface ReduceAttrs {
   readonly axis?: number | readonly number[];
@@ -15,20 +18,52 @@ function reduce(graph: Graph, op: string, x: Sym, attrs: Attrs): Sym {
   const { axis, reductionIndices, keepDims } = attrsOf<ReduceAttrs>(attrs);
   const axes = axesOf(axis ?? reductionIndices, x.shape);
   if (axes.length === 0) return x;
-  const { view } = x;
-  const isWhole = axes.length === x.shape.length;
-  if (view !== undefined && (keepDims || isWhole)) {
-    const inner = axes.map((axis) => view.perm[axis]);
-    const sums = reduce(graph, op, view.of, { axis: inner.sort((a, b) => a - b), keepDims });
-    return isWhole ? sums : transposedView(sums, view.perm);
-  }
-  const shape = keepDims
-    ? x.shape.map((size, i) => (axes.includes(i) ? 1 : size))
-    : x.shape.filter((_, i) => !axes.includes(i));
+  if (op === 'ReduceSum' && x.dtype === 'float32') return sum(graph, x, axes, keepDims === true);
+  const shape = reducedShape(x.shape, axes, keepDims === true);
   const keepdims = keepDims ? 1 : 0;
   // In opset 17 ReduceSum takes the axes as an input, the others as an attribute.
   if (op === 'ReduceSum') return graph.node(op, [x, graph.ints(axes)], shape, x.dtype, { keepdims });
   return graph.node(op, [x], shape, x.dtype, { axes, keepdims });
+}
+
+function reducedShape(shape: Shape, axes: readonly number[], keepDims: boolean): number[] {
+  return keepDims
+    ? shape.map((size, i) => (axes.includes(i) ? 1 : size))
+    : shape.filter((_, i) => !axes.includes(i));
+}
+
+/**
+ * A sum of floats. Over an image's batch, height and width it is made of two: over the pixels of each channel, which
+ * lie side by side, then over the images; layers that sum axis by axis get the same. That is several times faster than
+ * starting with the images, and no partial sum runs over all values. A sum of squares reads the values themselves.
+ */
+function sum(graph: Graph, x: Sym, axes: readonly number[], keepDims: boolean): Sym {
+  const before = x.sum;
+  if (before !== undefined && keepDims && x.shape.length === IMAGE_AXES) {
+    const union = [...new Set([...before.axes, ...axes])].sort((a, b) => a - b);
+    return sum(graph, before.of, union, true);
+  }
+  const { view } = x;
+  const isWhole = axes.length === x.shape.length;
+  if (view !== undefined && (keepDims || isWhole)) {
+    const of = x.square?.view === undefined ? view.of : { ...view.of, square: x.square.view.of };
+    const inner = axes.map((axis) => view.perm[axis]).sort((a, b) => a - b);
+    const sums = sum(graph, of, inner, keepDims);
+    return isWhole ? sums : transposedView(sums, view.perm);
+  }
+  const later = axes.length > 1 && axes[0] === 0 && x.shape.length >= IMAGE_AXES ? [0] : [];
+  const first = axes.filter((axis) => !later.includes(axis));
+  const inner = sumNode(graph, x, first, keepDims);
+  const outer = later.length > 0 ? sumNode(graph, inner, later, keepDims) : inner;
+  return keepDims ? { ...outer, sum: { of: x, axes } } : outer;
+}
+
+function sumNode(graph: Graph, x: Sym, axes: readonly number[], keepDims: boolean): Sym {
+  const shape = reducedShape(x.shape, axes, keepDims);
+  const keepdims = keepDims ? 1 : 0;
+  if (x.square !== undefined)
+    return graph.node('ReduceSumSquare', [x.square], shape, 'float32', { axes, keepdims });
+  return graph.node('ReduceSum', [x, graph.ints(axes)], shape, 'float32', { keepdims });
 }
 
 /** A reduction over booleans: through integers, which ONNX can reduce. */

@@ -1,6 +1,7 @@
 import type { GraphParts } from '../graph.js';
 import { foldChannelFactors } from './channelFactors.js';
 import { joinInverseChannels } from './inverseChannels.js';
+import { nameResults } from './outputNames.js';
 import { transposedAsPhases } from './phases.js';
 
 /**
@@ -14,6 +15,7 @@ export const PASSES: readonly (readonly [name: string, pass: Pass])[] = [
   ['channel factors', foldChannelFactors],
   ['inverse channels', joinInverseChannels],
   ['phases', transposedAsPhases],
+  ['output names', nameResults],
 ];
 
 /** Runs all passes. */
