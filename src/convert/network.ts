@@ -32,6 +32,13 @@ function byStructure({ uses }: Checkpoint): Recognised | null {
   return shapes.length === 0 ? null : recogniseShapes(shapes);
 }
 
+/** A graph may hold a network's filters by name, and its norms only as factors. */
+function withFoldedNorms(found: Recognised | null, { uses }: Checkpoint): Recognised | null {
+  const hasNorms = uses?.some(({ kind }) => kind !== 'weights') ?? false;
+  if (found === null || !hasNorms || found.options.norm !== 'identity') return found;
+  return { ...found, options: { ...found.options, norm: 'bnu', normParameters: 'linear' } };
+}
+
 /** The architecture of a checkpoint. Throws E_ARCH_UNKNOWN, E_CKPT_CORRUPT. */
 function architectureOf(
   checkpoint: Checkpoint,
@@ -40,7 +47,7 @@ function architectureOf(
 ): { arch: string; found: CreateOptions } {
   const log = options.log ?? silentLogger;
   const wanted = options.arch ?? 'auto';
-  const recognised = recognise(checkpoint.tensors) ?? byStructure(checkpoint);
+  const recognised = withFoldedNorms(recognise(checkpoint.tensors), checkpoint) ?? byStructure(checkpoint);
   if (wanted !== 'auto') {
     const numClasses = options.set?.numClasses === undefined ? recognised?.options.numClasses : undefined;
     return { arch: wanted, found: numClasses === undefined ? {} : { numClasses } };
@@ -78,7 +85,7 @@ function planGraph(model: BcosModel, checkpoint: Checkpoint, file: string, log: 
     else if (dtype === 'float32') absent.push(name);
   }
   if (absent.length > 0) {
-    const match = matchStructure(model, checkpoint.uses ?? [], file);
+    const match = matchStructure(model, checkpoint.uses ?? [], file, taken);
     for (const [name, tensor] of match.tensors) if (!taken.has(name)) taken.set(name, tensor);
     for (const note of match.notes) log.info(`${file}: ${note}`);
   }

@@ -50,6 +50,19 @@ export function differenceOf(
   return { stage, values: expected.length, max, relative };
 }
 
+/** The difference of logits without the network's constant bias, which would hide how far they are apart. */
+export function scoreDifference(
+  model: BcosModel,
+  stage: string,
+  expected: ArrayLike<number>,
+  actual: ArrayLike<number>,
+): Difference {
+  const bias = model.spec.logitBias ?? 0;
+  const scores = (logits: ArrayLike<number>): Float64Array =>
+    Float64Array.from(logits, (value) => value - bias);
+  return differenceOf(stage, scores(expected), scores(actual));
+}
+
 /**
  * The pictures for a comparison: uniform noise from a fixed seed, and a photograph where one is named. The caller
  * disposes them. Throws the errors of reading a picture.
@@ -94,7 +107,8 @@ export async function compareNetworks(
       tf.dispose([left, right]);
       [left, right] = next;
       const [a, b] = [await left.data(), await right.data()];
-      stages.push(differenceOf(names[i], a as Float32Array, b as Float32Array));
+      const [x, y] = [a as Float32Array, b as Float32Array];
+      stages.push(to === null ? scoreDifference(expected, names[i], x, y) : differenceOf(names[i], x, y));
     }
     tf.dispose([left, right]);
     results.push({ input: name, stages });

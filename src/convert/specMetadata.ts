@@ -1,5 +1,6 @@
 import { FactError } from '../core/errors.js';
 import { type ModelOptions, modelOptionsSchema } from '../models/options.js';
+import { isPlausible } from '../models/plausible.js';
 import type { ModelSpec } from '../models/spec.js';
 import type { NamedTensor } from './dtypes.js';
 import { resNetTraits } from './recognise.js';
@@ -44,34 +45,9 @@ export function specOfMetadata(
   if (!parsed.success)
     throw fail(`"${OPTIONS}": ${parsed.error.issues[0].path.join('.')}: ${parsed.error.issues[0].message}`);
   const options = parsed.data;
-  if (!isPlausible(options, tensors)) throw fail(`"${OPTIONS}" contradicts the tensors`);
-  return { arch, options };
-}
-
-/** Numbers of an option, lists flattened. */
-function numbersOf(value: unknown): number[] {
-  if (typeof value === 'number') return [value];
-  return Array.isArray(value) ? value.flatMap(numbersOf) : [];
-}
-
-/** Options that say how many layers there are. */
-const LAYER_COUNTS = ['blocks', 'depth'] as const;
-/** Options that are no sizes of the network. */
-const OTHER = [...LAYER_COUNTS, 'logitBias', 'temperature', 'normEpsilon', 'stochasticDepth', 'b'];
-/** Sizes up to this are always possible: heads, groups, patches. */
-const SMALL = 64;
-
-/**
- * True where a network of these options is not much larger than the tensors: a small file cannot ask for a large one.
- * Whether every name and shape fits is seen when the weights are taken.
- */
-function isPlausible(options: ModelOptions, tensors: readonly NamedTensor[]): boolean {
-  const longest = tensors.reduce((most, { shape }) => Math.max(most, ...shape.slice(0, 8)), SMALL);
-  const layers = LAYER_COUNTS.flatMap((key) => numbersOf(options[key])).reduce((sum, n) => sum + n, 0);
-  const sizes = Object.entries(options).filter(([key]) => !OTHER.includes(key));
   const traits = resNetTraits(tensors, '');
-  if (traits !== null && options.width !== undefined && traits.width !== options.width) return false;
-  return (
-    layers <= tensors.length && sizes.every(([, value]) => numbersOf(value).every((size) => size <= longest))
-  );
+  const isOther = traits !== null && options.width !== undefined && traits.width !== options.width;
+  const shapes = tensors.map(({ shape }) => shape);
+  if (isOther || !isPlausible(options, shapes)) throw fail(`"${OPTIONS}" contradicts the tensors`);
+  return { arch, options };
 }

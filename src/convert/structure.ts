@@ -36,6 +36,63 @@ export interface UsedFactor {
 /** One use of weights, in the order of computation. */
 export type WeightUse = UsedWeights | UsedNorm | UsedFactor;
 
+/** Uses under collection: what is added to or multiplied with the result of one use belongs to it. */
+export class UseList {
+  readonly all: WeightUse[] = [];
+  /** Index of the use that made a value. */
+  private readonly madeBy = new Map<string, number>();
+
+  add(use: WeightUse, output: string): void {
+    this.madeBy.set(output, this.all.length);
+    this.all.push(use);
+  }
+
+  /** A value that holds the same numbers as another one. */
+  pass(from: string, to: string): void {
+    const index = this.madeBy.get(from);
+    if (index !== undefined) this.madeBy.set(to, index);
+  }
+
+  /** A product or quotient with a vector; several in a row are one factor. */
+  scale(vector: NamedTensor, isDivisor: boolean, of: string, output: string): void {
+    const index = this.madeBy.get(of);
+    const before = index === undefined ? undefined : this.all[index];
+    const tensor = isDivisor ? inverse(vector) : vector;
+    if (
+      index !== undefined &&
+      before?.kind === 'factor' &&
+      countOf(before.tensor.shape) === countOf(vector.shape)
+    ) {
+      this.all[index] = { kind: 'factor', tensor: product(before.tensor, tensor) };
+      this.madeBy.set(output, index);
+    } else this.add({ kind: 'factor', tensor }, output);
+  }
+
+  /** A sum with a vector: the bias of the filters before it. */
+  offset(vector: NamedTensor, of: string, output: string): void {
+    const index = this.madeBy.get(of);
+    const before = index === undefined ? undefined : this.all[index];
+    if (index === undefined || before?.kind !== 'weights' || before.bias !== null) return;
+    this.all[index] = { ...before, bias: vector };
+    this.madeBy.set(output, index);
+  }
+}
+
+function computed(tensor: NamedTensor, values: () => Float32Array): NamedTensor {
+  return lazyTensor(tensor.name, 'float32', tensor.shape, () => new Uint8Array(values().buffer));
+}
+
+function inverse(tensor: NamedTensor): NamedTensor {
+  return computed(tensor, () => toFloat32(tensor).map((value) => 1 / value));
+}
+
+function product(a: NamedTensor, b: NamedTensor): NamedTensor {
+  return computed(b, () => {
+    const other = toFloat32(b);
+    return toFloat32(a).map((value, i) => value * other[i]);
+  });
+}
+
 /** Weights found by structure, and how. */
 export interface StructureMatch {
   /** By the network's names, in PyTorch's layout. */
@@ -123,15 +180,30 @@ function countedNames(paths: readonly string[]): string {
  * Finds a network's weights among those that a graph computes with: the k-th filter of a shape is the k-th of that shape
  * in the graph, matrices in either order of their axes. A batch norm that was folded into the filters before it is put
  * back as one that only adds; one that was folded to a factor as one that only multiplies: the network computes the same.
+ * @param taken what was found by name already
  * Throws FactError E_SHAPE_MISMATCH that lists everything without a partner.
  */
-export function matchStructure(model: BcosModel, uses: readonly WeightUse[], file: string): StructureMatch {
+export function matchStructure(
+  model: BcosModel,
+  uses: readonly WeightUse[],
+  file: string,
+  taken: ReadonlyMap<string, NamedTensor> = new Map(),
+): StructureMatch {
   const { layers, norms, others } = layersOf(model.stateDict());
   const found = new Map<string, NamedTensor>();
-  const missing: string[] = others.map((entry) => `"${entry.name}"`);
-  const weights = uses.filter((use) => use.kind === 'weights');
+  const missing = others.filter(({ name }) => !taken.has(name)).map((entry) => `"${entry.name}"`);
+  const all = uses.filter((use) => use.kind === 'weights');
+  const named = new Map(all.map((use) => [use.tensor.name, use]));
+  const weights = all.filter((use) => !taken.has(use.tensor.name));
   const byShape = queues(weights, (use) => canonicalShape(use.tensor.shape));
   const biases: (NamedTensor | null)[] = layers.map(({ path, weight, bias }) => {
+    if (taken.has(weight.name)) {
+      const use = named.get(weight.name);
+      if (bias === undefined) return use?.bias ?? null;
+      if (!taken.has(bias.name) && use?.bias != null)
+        found.set(bias.name, withShape(use.bias, bias.name, bias.shape));
+      return null;
+    }
     const use = byShape.get(canonicalShape(weight.shape))?.shift();
     if (use === undefined) {
       missing.push(`"${path}.weight" [${weight.shape}]`);
@@ -146,13 +218,17 @@ export function matchStructure(model: BcosModel, uses: readonly WeightUse[], fil
         : withShape(permuted(use.tensor, [1, 0]), weight.name, weight.shape),
     );
     if (bias === undefined) return use.bias;
+    if (taken.has(bias.name)) return null;
     if (use.bias === null) missing.push(`"${path}.bias"`);
     else found.set(bias.name, withShape(use.bias, bias.name, bias.shape));
     return null;
   });
   const leftOver = [...byShape.values()].flat().filter(({ tensor }) => !isUniform(tensor));
   const epsilon = model.spec.options.normEpsilon ?? USUAL_EPSILON;
-  const folded = matchNorms(norms, uses, biases, found, missing, epsilon);
+  const open = norms.filter(({ entries }) =>
+    [...entries.values()].some(({ name, dtype }) => dtype === 'float32' && !taken.has(name)),
+  );
+  const folded = matchNorms(open, uses, biases, found, missing, epsilon);
   if (missing.length > 0 || leftOver.length > 0)
     throw new FactError({
       code: 'E_SHAPE_MISMATCH',

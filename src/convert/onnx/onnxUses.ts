@@ -1,6 +1,6 @@
-import type { NamedTensor } from '../dtypes.js';
+import { countOf, type NamedTensor } from '../dtypes.js';
 import { permuted } from '../permute.js';
-import type { WeightUse } from '../structure.js';
+import { UseList, type WeightUse } from '../structure.js';
 import type { OnnxGraph, OnnxNode } from './readOnnx.js';
 
 /** Nodes whose result holds the same numbers in another shape or place: a weight may pass through them. */
@@ -28,45 +28,43 @@ function moved(node: OnnxNode, constant: NamedTensor): NamedTensor {
 
 /**
  * What a graph computes with its constants, in the order of computation: filters and matrices with the bias that is added
- * to their result, norms, and factors over the channels.
+ * to their result, norms, and factors over the channels. Filters that the graph itself divides by their length (B-cos
+ * layers) count as they are: only their direction is used.
  */
 export function onnxUses(graph: OnnxGraph): WeightUse[] {
-  const constants = new Map<string, NamedTensor>();
-  for (const [name, tensor] of graph.constants) constants.set(name, tensor);
-  const uses: WeightUse[] = [];
-  /** The use whose result a value is, for a bias that is added by a node of its own. */
-  const madeBy = new Map<string, number>();
+  const constants = new Map(graph.constants);
+  /** Values that depend on constants only. */
+  const fixed = new Set(constants.keys());
+  const uses = new UseList();
   for (const node of graph.nodes) {
     const [first, second] = node.inputs;
+    const [output] = node.outputs;
+    if (node.inputs.every((name) => name === '' || fixed.has(name))) {
+      for (const name of node.outputs) fixed.add(name);
+      const constant = constants.get(first ?? '');
+      const isScaled =
+        (node.op === 'Div' || node.op === 'Mul') && constant !== undefined && !isVector(constant);
+      if (constant !== undefined && (MOVES.includes(node.op) || isScaled))
+        constants.set(output, moved(node, constant));
+      continue;
+    }
     if (MOVES.includes(node.op)) {
-      const constant = constants.get(first);
-      if (constant !== undefined) constants.set(node.outputs[0], moved(node, constant));
-      const from = madeBy.get(first);
-      if (from !== undefined) madeBy.set(node.outputs[0], from);
+      uses.pass(first, output);
       continue;
     }
     const use = useOf(node, constants);
     if (use !== null) {
-      madeBy.set(node.outputs[0], uses.length);
-      uses.push(use);
+      uses.add(use, output);
       continue;
     }
-    if (node.op !== 'Add' && node.op !== 'Mul') continue;
-    const [constant, other] = constants.has(first)
-      ? [constants.get(first), second]
-      : [constants.get(second), first];
-    if (constant === undefined || !isVector(constant) || constants.has(other)) continue;
-    const at = madeBy.get(other);
-    const before = at === undefined ? undefined : uses[at];
-    if (node.op === 'Mul') {
-      madeBy.set(node.outputs[0], uses.length);
-      uses.push({ kind: 'factor', tensor: constant });
-    } else if (at !== undefined && before?.kind === 'weights' && before.bias === null) {
-      uses[at] = { ...before, bias: constant };
-      madeBy.set(node.outputs[0], at);
-    }
+    const factor = constants.get(second) ?? (node.op === 'Div' ? undefined : constants.get(first));
+    if (factor === undefined || !isVector(factor) || countOf(factor.shape) === 1) continue;
+    const other = factor === constants.get(second) ? first : second;
+    if (node.op === 'Mul') uses.scale(factor, false, other, output);
+    else if (node.op === 'Div') uses.scale(factor, true, other, output);
+    else if (node.op === 'Add') uses.offset(factor, other, output);
   }
-  return uses;
+  return uses.all;
 }
 
 function useOf(node: OnnxNode, constants: ReadonlyMap<string, NamedTensor>): WeightUse | null {

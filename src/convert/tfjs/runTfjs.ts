@@ -5,7 +5,7 @@ import { IMAGENET_MEAN, IMAGENET_STD } from '../../models/ends.js';
 import { modelEntry } from '../../models/registry.js';
 import { FileSource } from '../byteSource.js';
 import { CheckpointErrors } from '../checkpointError.js';
-import { differenceOf, type InputParity, parityInputs } from '../networkParity.js';
+import { type InputParity, parityInputs, scoreDifference } from '../networkParity.js';
 import { ExternalFiles } from '../onnx/externalData.js';
 import { parseModelJson } from './modelJson.js';
 
@@ -72,7 +72,7 @@ export async function compareWithTfjs(
       });
       const a = (await expected.data()) as Float32Array;
       const b = (await actual.data()) as Float32Array;
-      results.push({ input: name, stages: [differenceOf('logits', a, b)] });
+      results.push({ input: name, stages: [scoreDifference(model, 'logits', a, b)] });
       tf.dispose([expected, actual]);
     }
     tf.dispose(inputs.map(({ image }) => image));
