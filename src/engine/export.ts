@@ -20,9 +20,11 @@ export interface ExportOptions {
   readonly name: string;
   /** Default true: variables are stored in the file; false: they are inputs named `variable:<name>`. */
   readonly bake?: boolean;
+  /** Changes the traced graph before the passes; must do the same at every batch size. */
+  readonly prepare?: (parts: GraphParts) => GraphParts;
 }
 
-/** A traced graph, as it was recorded and after the passes; what has equal names in both is equal. */
+/** A traced graph, as it was recorded (and prepared) and after the passes; what has equal names in both is equal. */
 export interface TracedGraphs {
   readonly plain: GraphParts;
   readonly optimised: GraphParts;
@@ -51,7 +53,8 @@ export function traceGraphs(
       shape: shape.map((size) => size ?? batch),
       dtype: dtype ?? ('float32' as const),
     }));
-    return traceFunction(backend, fn, specs, { name: options.name, bake: options.bake ?? true }).parts;
+    const { parts } = traceFunction(backend, fn, specs, { name: options.name, bake: options.bake ?? true });
+    return options.prepare?.(parts) ?? parts;
   };
   const isFree = inputs.some(({ shape }) => shape.includes(null));
   const [first, second] = TRACE_BATCHES;

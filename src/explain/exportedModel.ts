@@ -1,11 +1,11 @@
 /** Networks and their explanations as ONNX files that any runtime runs: no autograd, no Python, nothing of this package. */
 import type * as tf from '@tensorflow/tfjs';
-import { type ExportInput, type TracedGraphs, traceGraphs } from '../engine/export.js';
+import { type ExportInput, type ExportOptions, type TracedGraphs, traceGraphs } from '../engine/export.js';
 import { BATCH } from '../engine/onnx/dynamic.js';
 import type { GraphParts } from '../engine/onnx/graph.js';
 import { serializeModel } from '../engine/onnx/proto.js';
 import { shareConstants } from '../engine/onnx/sharedConstants.js';
-import { storeWeights, type WeightStorage } from '../engine/onnx/weightStorage.js';
+import { roundWeights, storeWeights, type WeightStorage } from '../engine/onnx/weightStorage.js';
 import type { TensorTree } from '../engine/tensorTree.js';
 import { addPhotoFront } from './exportedFront.js';
 import { explanationGraph, TRACED } from './exportedGraph.js';
@@ -73,7 +73,7 @@ interface Recorded {
   readonly finish: (parts: GraphParts) => GraphParts;
 }
 
-function recordExplanation(source: ExportSource, image: ExportInput, name: string): Recorded {
+function recordExplanation(source: ExportSource, image: ExportInput, options: ExportOptions): Recorded {
   const program = explanationProgram(source);
   const { lowerConstants, upperConstants } = program;
   const classes = source.model.spec.options.numClasses;
@@ -91,7 +91,7 @@ function recordExplanation(source: ExportSource, image: ExportInput, name: strin
     upperConstants: upperConstants.length,
   };
   return {
-    traced: traceGraphs(program.run as unknown as Traceable, inputs, { name }),
+    traced: traceGraphs(program.run as unknown as Traceable, inputs, options),
     constants: { lowerConstants, upperConstants },
     finish: (parts) => explanationGraph(parts, sizes),
   };
@@ -101,24 +101,19 @@ function recordPlain(
   source: ExportSource,
   taps: readonly string[],
   image: ExportInput,
-  name: string,
+  options: ExportOptions,
 ): Recorded {
   return {
-    traced: traceGraphs(plainProgram(source, taps) as Traceable, [image], { name }),
+    traced: traceGraphs(plainProgram(source, taps) as Traceable, [image], options),
     constants: { lowerConstants: [], upperConstants: [] },
     finish: (parts) => parts,
   };
 }
 
-/**
- * The graph with its weights stored as asked. What is rounded must be rounded once: where the passes made arrays that
- * do not come of the network's weights by factors alone, the graph without passes is taken.
- */
-function storedGraph(traced: TracedGraphs, weights: WeightStorage): GraphParts {
-  const { plain, optimised } = traced;
-  const shared = shareConstants(optimised, plain.constants);
-  const isSafe = weights === 'f32' || shared.strangers.length === 0;
-  return storeWeights(isSafe ? shared.parts : shareConstants(plain, plain.constants).parts, weights);
+/** The graph with each of its weights stored once, as asked. */
+function storedGraph({ plain, optimised }: TracedGraphs, weights: WeightStorage): GraphParts {
+  const originals = new Set(plain.constants.map(({ name }) => name));
+  return storeWeights(shareConstants(optimised, plain.constants), weights, originals);
 }
 
 /**
@@ -133,8 +128,11 @@ export function exportModel(source: ExportSource, options: ExportModelOptions): 
   for (const sae of [source.sae, source.early]) if (sae !== null) matchSae(source.model, sae);
   const image: ExportInput = { name: TRACED.image, shape: [batch, 3, ...size] };
   const name = `${kind} ${spec.arch}`;
+  const tracing = { name, prepare: (parts: GraphParts) => roundWeights(parts, weights) };
   const { traced, constants, finish } =
-    kind === 'explain' ? recordExplanation(source, image, name) : recordPlain(source, taps, image, name);
+    kind === 'explain'
+      ? recordExplanation(source, image, tracing)
+      : recordPlain(source, taps, image, tracing);
   const finished = finish(storedGraph(traced, weights));
   const preparation = { ...spec.preprocessing, crop: [size[0], size[1]] as [number, number] };
   const parts =

@@ -17,7 +17,9 @@ const SAMPLES = 61;
 /** How far a product of factors, rounded to float32, may be from what stands in the graph. */
 const TOLERANCE = 2e-6;
 /** Elements of the source tried as the place that factors are measured from. */
-const TRIES = 4;
+const TRIES = 64;
+/** Lines along an axis on which a factor is looked for. */
+const LINES = 16;
 
 /** How one array is made of another; axes of size 1 are left out. */
 export interface Derivation {
@@ -86,22 +88,37 @@ class View {
   }
 }
 
-/** Ratios b / a along each axis through one place, relative to the ratio there; null where a is 0 on the way. */
-function factorsThrough(view: View, a: Float32Array, b: Float32Array, place: number): Float64Array[] | null {
-  const here = b[place] / a[view.source(place)];
-  const lines: Float64Array[] = [];
-  for (let axis = 0; axis < view.sizes.length; axis++) {
-    const first = place - view.index(place, axis) * view.strides[axis];
-    const line = new Float64Array(view.sizes[axis]);
-    for (let i = 0; i < line.length; i++) {
-      const at = first + i * view.strides[axis];
-      const value = a[view.source(at)];
-      if (value === 0 && b[at] !== 0) return null;
-      line[i] = value === 0 ? 1 : b[at] / value / here;
+/** b / a at a place of the result; undefined where a is 0. */
+function ratioAt(view: View, a: Float32Array, b: Float32Array, place: number): number | undefined {
+  const value = a[view.source(place)];
+  return value === 0 ? undefined : b[place] / value;
+}
+
+/**
+ * Factors of the places of an axis, relative to that of one place of the result: ratios along the line through it, or
+ * where an element is 0 (a rounded weight may be) along a parallel line.
+ */
+function factorsAlong(
+  view: View,
+  a: Float32Array,
+  b: Float32Array,
+  place: number,
+  axis: number,
+): Float64Array {
+  const stride = view.strides[axis];
+  const here = view.index(place, axis);
+  const lines = Array.from({ length: LINES }, (_, i) => {
+    const other = i === 0 ? place : Math.floor((b.length * i) / LINES);
+    return other - view.index(other, axis) * stride;
+  });
+  return Float64Array.from({ length: view.sizes[axis] }, (_, i) => {
+    for (const first of lines) {
+      const from = ratioAt(view, a, b, first + here * stride);
+      const to = ratioAt(view, a, b, first + i * stride);
+      if (from !== undefined && from !== 0 && to !== undefined) return to / from;
     }
-    lines.push(line);
-  }
-  return lines;
+    return 1;
+  });
 }
 
 function holds(view: View, a: Float32Array, b: Float32Array, rule: Derivation, step: number): boolean {
@@ -119,17 +136,17 @@ function holds(view: View, a: Float32Array, b: Float32Array, rule: Derivation, s
 function deriveIn(layout: Layout, a: Float32Array, b: Float32Array): Derivation | null {
   const view = new View(layout);
   const step = Math.max(1, Math.floor(b.length / SAMPLES) | 1);
-  for (let attempt = 0; attempt < TRIES; attempt++) {
-    const place = Math.floor((b.length * (2 * attempt + 1)) / (2 * TRIES));
-    const lines = a[view.source(place)] === 0 ? null : factorsThrough(view, a, b, place);
-    if (lines === null) continue;
-    const factors = lines.map((line) => (line.every((v) => Math.abs(v - 1) <= TOLERANCE) ? null : line));
-    const ratio = b[place] / a[view.source(place)];
-    const factor = Math.abs(ratio - 1) <= TOLERANCE ? 1 : ratio;
-    const rule = { ...layout, factors, factor };
-    if (holds(view, a, b, rule, step)) return holds(view, a, b, rule, 1) ? rule : null;
-  }
-  return null;
+  const places = Array.from({ length: TRIES }, (_, i) => Math.floor((b.length * (2 * i + 1)) / (2 * TRIES)));
+  const place = places.find((one) => ratioAt(view, a, b, one));
+  const ratio = place === undefined ? undefined : ratioAt(view, a, b, place);
+  if (place === undefined || ratio === undefined) return null;
+  const factors = view.sizes.map((_, axis) => {
+    const line = factorsAlong(view, a, b, place, axis);
+    return line.every((v) => Math.abs(v - 1) <= TOLERANCE) ? null : line;
+  });
+  const factor = Math.abs(ratio - 1) <= TOLERANCE ? 1 : ratio;
+  const rule = { ...layout, factors, factor };
+  return holds(view, a, b, rule, step) && holds(view, a, b, rule, 1) ? rule : null;
 }
 
 /** How `b` is made of `a`, or null. */
@@ -169,44 +186,64 @@ function derive(editor: GraphEditor, source: string, target: GraphConstant, rule
   editor.node('Reshape', [value, editor.ints(...target.dims)], {}, target.name);
 }
 
-export interface Shared {
-  readonly parts: GraphParts;
-  /** Large constants that are neither originals nor made from another. */
-  readonly strangers: readonly GraphConstant[];
+/** The array that a rule makes of another. */
+export function applyDerivation(rule: Derivation, a: Float32Array): Float32Array {
+  const view = new View(rule);
+  const factors = rule.factors.map((line) => line && Float32Array.from(line));
+  return Float32Array.from(a, (_, place) => {
+    let value = a[view.source(place)] * rule.factor;
+    factors.forEach((line, axis) => {
+      if (line !== null) value *= line[view.index(place, axis)];
+    });
+    return value;
+  });
+}
+
+/** Whether an array is large enough to be looked for in other forms. */
+export function isLarge({ type, data }: GraphConstant): boolean {
+  return type === 'float32' && data.length >= LEAST_SIZE;
+}
+
+export interface FoundSource {
+  readonly source: GraphConstant;
+  readonly rule: Derivation;
+}
+
+/** The first of some arrays that another can be made of. */
+export function findSource(
+  candidates: readonly GraphConstant[],
+  target: GraphConstant,
+): FoundSource | undefined {
+  for (const source of candidates) {
+    const rule = findDerivation(source, target);
+    if (rule !== null) return { source, rule };
+  }
+  return undefined;
 }
 
 /**
  * Stores large arrays that come of one another once.
- * @param originals arrays to look for first: the weights as they were before factors were folded into them
+ * @param originals arrays to look for first: the weights as they were before the passes; some may not be in the graph
  */
-export function shareConstants(parts: GraphParts, originals: readonly GraphConstant[] = []): Shared {
-  const isLarge = ({ type, data }: GraphConstant): boolean => type === 'float32' && data.length >= LEAST_SIZE;
+export function shareConstants(parts: GraphParts, originals: readonly GraphConstant[] = []): GraphParts {
   const known = originals.filter(isLarge);
   const names = new Set(known.map(({ name }) => name));
-  const strangers: GraphConstant[] = [];
   const kept = parts.constants.filter((constant) => !isLarge(constant));
   const editor = new GraphEditor({ ...parts, constants: kept }, 'shared_');
   const stored = new Set<string>();
   const store = (constant: GraphConstant): void => {
-    if (stored.has(constant.name)) return;
+    if (!stored.has(constant.name)) editor.stored(constant);
     stored.add(constant.name);
-    editor.stored(constant);
   };
   for (const constant of parts.constants.filter(isLarge)) {
-    if (names.has(constant.name)) {
+    const found = names.has(constant.name) ? undefined : findSource(known, constant);
+    if (found === undefined) {
       store(constant);
-      continue;
-    }
-    const source = known.find((one) => findDerivation(one, constant) !== null);
-    const rule = source && findDerivation(source, constant);
-    if (source && rule) {
-      store(source);
-      derive(editor, source.name, constant, rule);
+      if (!names.has(constant.name)) known.push(constant);
     } else {
-      store(constant);
-      known.push(constant);
-      strangers.push(constant);
+      store(found.source);
+      derive(editor, found.source.name, constant, found.rule);
     }
   }
-  return { parts: editor.parts(), strangers };
+  return editor.parts();
 }

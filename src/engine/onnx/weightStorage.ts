@@ -6,12 +6,14 @@
  *                          of a network saved in float16, normalised. Then s_o makes them exact.
  *     int8   w = s_o q     q = round(w / s_o), s_o = max |w| / 127
  *
- * The output is the axis o. Each array is stored once (`shareConstants` first), so a layer and its transpose read the
- * same numbers, and sums of contributions stay exact; what changes is the network, a little.
+ * The output is the axis o. Sums of contributions stay exact, since a layer and its transpose read the same numbers:
+ * weights are rounded in the traced graph (`roundWeights`), the passes work on the rounded ones, and the file stores each
+ * array once (sharedConstants.ts). What changes is the network, a little.
  */
-import { toFloat16 } from '../../core/float16.js';
+import { fromFloat16, toFloat16 } from '../../core/float16.js';
 import { GraphEditor } from './edit.js';
 import { type GraphConstant, type GraphParts, ONNX_TYPE } from './graph.js';
+import { applyDerivation, findSource } from './sharedConstants.js';
 
 export const WEIGHT_STORAGES = ['f32', 'f16', 'int8'] as const;
 /** How weights lie in a file. */
@@ -83,47 +85,89 @@ function divided(constant: GraphConstant, rows: Rows, scales: Float32Array): Flo
   return codes;
 }
 
-function storeHalf(editor: GraphEditor, constant: GraphConstant): void {
+/** An array in less space: value = scales x codes. */
+interface Stored {
+  readonly codes: GraphConstant;
+  readonly rows: Rows;
+  readonly scales: Float32Array;
+}
+
+function asHalf(constant: GraphConstant): Stored {
   const rows = rowsOf(constant);
   const scales = Float32Array.from({ length: rows.count }, (_, r) => halfScale(row(constant, rows, r)));
   const bytes = toFloat16(divided(constant, rows, scales));
   const data = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
-  const stored = editor.constant('float16', constant.dims, data);
-  restore(editor, constant.name, stored, rows, scales);
+  return { codes: { ...constant, type: 'float16', data }, rows, scales };
 }
 
-function storeBytes(editor: GraphEditor, constant: GraphConstant): void {
+function asBytes(constant: GraphConstant): Stored {
   const rows = rowsOf(constant);
   const scales = Float32Array.from({ length: rows.count }, (_, r) => {
     const largest = row(constant, rows, r).reduce((most, v) => Math.max(most, Math.abs(v)), 0);
     return largest === 0 ? 1 : largest / 127;
   });
-  const codes = Int8Array.from(divided(constant, rows, scales), (code) =>
+  const data = Int8Array.from(divided(constant, rows, scales), (code) =>
     Math.max(-127, Math.min(127, Math.round(code))),
   );
-  restore(editor, constant.name, editor.constant('int8', constant.dims, codes), rows, scales);
+  return { codes: { ...constant, type: 'int8', data }, rows, scales };
 }
 
-/** name = float32(stored) * scales. */
-function restore(editor: GraphEditor, name: string, stored: string, rows: Rows, scales: Float32Array): void {
-  const to = ONNX_TYPE.float32;
-  if (scales.every((scale) => scale === 1)) {
-    editor.node('Cast', [stored], { to }, name);
-    return;
-  }
-  const factor = editor.constant('float32', rows.scaleDims, scales);
-  editor.node('Mul', [editor.node('Cast', [stored], { to }), factor], {}, name);
+const STORE = { f16: asHalf, int8: asBytes };
+
+function isWeight({ type, dims, data }: GraphConstant): boolean {
+  return type === 'float32' && dims.length >= 2 && data.length >= LEAST_SIZE;
 }
 
-/** Stores the large float32 arrays of a graph in another type; f32 leaves it as it is. */
-export function storeWeights(parts: GraphParts, storage: WeightStorage): GraphParts {
+/** The numbers that come back from storage. */
+function restored({ codes, rows, scales }: Stored): Float32Array {
+  const values =
+    codes.type === 'float16'
+      ? fromFloat16(new Uint8Array(codes.data.buffer, codes.data.byteOffset, codes.data.byteLength))
+      : Float32Array.from(codes.data as Int8Array);
+  for (let r = 0; r < rows.count; r++)
+    for (let i = 0; i < rows.length; i++) values[rows.at(r, i)] *= scales[r];
+  return values;
+}
+
+/** The graph with its large arrays rounded to what storage keeps of them; arrays made of one another stay so. */
+export function roundWeights(parts: GraphParts, storage: WeightStorage): GraphParts {
   if (storage === 'f32') return parts;
-  const isWeight = ({ type, dims, data }: GraphConstant): boolean =>
-    type === 'float32' && dims.length >= 2 && data.length >= LEAST_SIZE;
-  const constants = parts.constants.filter((constant) => !isWeight(constant));
-  const editor = new GraphEditor({ ...parts, constants }, 'stored_');
-  for (const constant of parts.constants.filter(isWeight)) {
-    (storage === 'f16' ? storeHalf : storeBytes)(editor, constant);
+  const known: GraphConstant[] = [];
+  const rounded = new Map<GraphConstant, Float32Array>();
+  const constants = parts.constants.map((constant) => {
+    if (!isWeight(constant)) return constant;
+    const found = findSource(known, constant);
+    const source = found && rounded.get(found.source);
+    if (found && source) return { ...constant, data: applyDerivation(found.rule, source) };
+    const data = restored(STORE[storage](constant));
+    known.push(constant);
+    rounded.set(constant, data);
+    return { ...constant, data };
+  });
+  return { ...parts, constants };
+}
+
+/** Stores those of the graph's arrays that have one of the given names; f32 leaves it as it is. */
+export function storeWeights(
+  parts: GraphParts,
+  storage: WeightStorage,
+  names: ReadonlySet<string>,
+): GraphParts {
+  if (storage === 'f32') return parts;
+  const isStored = (constant: GraphConstant): boolean => isWeight(constant) && names.has(constant.name);
+  const editor = new GraphEditor(
+    { ...parts, constants: parts.constants.filter((constant) => !isStored(constant)) },
+    'stored_',
+  );
+  for (const constant of parts.constants.filter(isStored)) {
+    const { codes, rows, scales } = STORE[storage](constant);
+    const stored = editor.constant(codes.type, codes.dims, codes.data);
+    const to = ONNX_TYPE.float32;
+    if (scales.every((scale) => scale === 1)) editor.node('Cast', [stored], { to }, constant.name);
+    else {
+      const factors = editor.constant('float32', rows.scaleDims, scales);
+      editor.node('Mul', [editor.node('Cast', [stored], { to }), factors], {}, constant.name);
+    }
   }
   return editor.parts();
 }
