@@ -1,5 +1,6 @@
 import { vi } from 'vitest';
 import { useEngine } from '../engine.js';
+import { bigLedgers, ledgers } from '../goldens/ledgers.suite.js';
 import { bigNetsCompiled, bigNetsEager, netsCompiled, netsEager } from '../goldens/nets.suite.js';
 import { testGoldenSuite } from '../goldens/suite.js';
 
@@ -10,3 +11,5 @@ testGoldenSuite(netsCompiled);
 testGoldenSuite(netsEager);
 testGoldenSuite(bigNetsCompiled);
 testGoldenSuite(bigNetsEager);
+testGoldenSuite(ledgers);
+testGoldenSuite(bigLedgers);
