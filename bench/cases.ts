@@ -4,10 +4,13 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { Random } from '../src/core/random.js';
-import { compile } from '../src/engine/compile.js';
+import { compile, type TensorTree } from '../src/engine/compile.js';
+import { traceGraphs } from '../src/engine/export.js';
+import { type GraphCost, graphCost } from '../src/engine/onnx/cost.js';
 import {
   attributeConcepts,
   attributePixels,
+  mapConcepts,
   reconstructFeatures,
   type SaeTensors,
 } from '../src/explain/conceptProgram.js';
@@ -23,9 +26,17 @@ import { namedWeights } from '../src/train/weights.js';
 
 export type Run = () => Promise<number>;
 
+/** A prepared case. */
+export interface Case {
+  readonly run: Run;
+  /** What its graph computes and moves; absent where the graph is not at hand. */
+  readonly cost?: () => GraphCost;
+  /** Frees graphs and weights. */
+  readonly dispose?: () => void;
+}
+
 interface NetworkCase {
   readonly arch: string;
-  readonly batch: number;
   readonly side: number;
   readonly tap: string;
   readonly channels: number;
@@ -33,18 +44,31 @@ interface NetworkCase {
   readonly k: number;
 }
 
+const K = 16;
+
 const NETWORKS: Readonly<Record<string, NetworkCase>> = {
-  resnet18: { arch: 'resnet18', batch: 8, side: 224, tap: 'layer4', channels: 512, latents: 8192, k: 16 },
+  resnet18: { arch: 'resnet18', side: 224, tap: 'layer4', channels: 512, latents: 8192, k: K },
+  resnet50: { arch: 'resnet50', side: 224, tap: 'layer4', channels: 2048, latents: 16384, k: K },
   resnet20: {
-    arch: 'cifar10_resnet_20-nomaxout',
-    batch: 128,
+    arch: 'cifar10_resnet_20_bnu-linear-nomaxout',
     side: 32,
     tap: 'layer3',
     channels: 64,
     latents: 1024,
-    k: 16,
+    k: K,
+  },
+  vitc_s: {
+    arch: 'vitc_s',
+    side: 224,
+    tap: 'transformer.encoder_9',
+    channels: 384,
+    latents: 8192,
+    k: K,
   },
 };
+
+/** Concepts whose pixel maps are made. */
+const MAPS = 3;
 
 function normal(random: Random, count: number, scale: number): Float32Array {
   return Float32Array.from({ length: count }, () => random.normal() * scale);
@@ -59,66 +83,66 @@ function topTarget(scores: tf.Tensor2D): tf.Tensor2D {
   return tf.oneHot(scores.argMax(1) as tf.Tensor1D, scores.shape[1], 1, 0, 'float32') as tf.Tensor2D;
 }
 
-function images(c: NetworkCase, random: Random): tf.Tensor4D {
-  const values = Float32Array.from({ length: c.batch * c.side * c.side * 3 }, () => random.next());
-  return tf.tensor4d(values, [c.batch, c.side, c.side, 3]);
+function images(c: NetworkCase, batch: number, random: Random): tf.Tensor4D {
+  const values = Float32Array.from({ length: batch * c.side * c.side * 3 }, () => random.next());
+  return tf.tensor4d(values, [batch, c.side, c.side, 3]);
 }
 
-function inference(model: BcosModel, x: tf.Tensor4D): Run {
-  const program = compile((input: tf.Tensor4D) => model.network.apply(input) as tf.Tensor2D, {
-    name: 'inference',
-    bake: true,
-    independentRows: true,
-  });
-  return async () => {
-    const logits = await program(x);
-    const values = await logits.data();
-    logits.dispose();
-    return sum(values);
+type Program = (input: tf.Tensor4D) => Record<string, tf.Tensor>;
+
+/** A program of images whose result named `total` is summed. */
+function programCase(name: string, x: tf.Tensor4D, program: Program, total: string): Case {
+  const compiled = compile(program, { name, bake: true, independentRows: true });
+  return {
+    run: async () => {
+      const result = await compiled(x);
+      const values = await result[total].data();
+      tf.dispose(result);
+      return sum(values);
+    },
+    cost: () => {
+      const inputs = [{ name: 'image', shape: x.shape }];
+      const fn = program as (...args: tf.Tensor[]) => TensorTree;
+      return graphCost(traceGraphs(fn, inputs, { name }).optimised);
+    },
+    dispose: () => compiled.dispose(),
   };
+}
+
+function inference(model: BcosModel): Program {
+  return (input) => ({ logits: model.network.apply(input) as tf.Tensor2D });
 }
 
 /** Prediction and the pixels' contributions to each image's top class, in one graph. */
-function classExplanation(model: BcosModel, x: tf.Tensor4D): Run {
+function classExplanation(model: BcosModel): Program {
   const encode = networkPart(model.segment(null, 'input'));
   const network = networkPart(model.segment('input', null));
-  const program = compile(
-    (input: tf.Tensor4D) => {
-      const encoded = runPart(encode, input) as tf.Tensor4D;
-      const target = topTarget(runPart(network, encoded) as tf.Tensor2D);
-      const { scores, map } = attributePixels(network, encoded, target);
-      return { scores, map };
-    },
-    { name: 'class explanation', bake: true, independentRows: true },
-  );
-  return async () => {
-    const result = await program(x);
-    const map = await result.map.data();
-    tf.dispose(result);
-    return sum(map);
+  return (input) => {
+    const encoded = runPart(encode, input) as tf.Tensor4D;
+    const target = topTarget(runPart(network, encoded) as tf.Tensor2D);
+    const { scores, map } = attributePixels(network, encoded, target);
+    return { scores, map };
   };
 }
 
-/** Prediction of the spliced network, each concept's presence and its contribution to the top class, in one graph. */
-function conceptExplanation(model: BcosModel, x: tf.Tensor4D, sae: SaeTensors, tap: string): Run {
+/**
+ * Prediction of the spliced network, each concept's presence and its contribution to the top class, in one graph; with
+ * maps also the pixel maps of the concepts that contribute most.
+ */
+function conceptExplanation(model: BcosModel, sae: SaeTensors, tap: string, withMaps: boolean): Program {
   const encode = networkPart(model.segment(null, 'input'));
   const lower = networkPart(model.segment('input', tap));
   const upper = networkPart(model.segment(tap, null));
-  const program = compile(
-    (input: tf.Tensor4D) => {
-      const encoded = runPart(encode, input) as tf.Tensor4D;
-      const { reconstruction } = reconstructFeatures(lower, sae, encoded);
-      const target = topTarget(runPart(upper, reconstruction) as tf.Tensor2D);
-      const { scores, contributions, presence } = attributeConcepts(lower, upper, sae, encoded, target);
-      return { scores, contributions, presence };
-    },
-    { name: 'concept explanation', bake: true, independentRows: true },
-  );
-  return async () => {
-    const result = await program(x);
-    const contributions = await result.contributions.data();
-    tf.dispose(result);
-    return sum(contributions);
+  return (input) => {
+    const encoded = runPart(encode, input) as tf.Tensor4D;
+    const { reconstruction } = reconstructFeatures(lower, sae, encoded);
+    const target = topTarget(runPart(upper, reconstruction) as tf.Tensor2D);
+    const all = attributeConcepts(lower, upper, sae, encoded, target);
+    const { scores, contributions, presence, values, indices } = all;
+    const results = { scores, contributions, presence };
+    if (!withMaps) return results;
+    const ids = tf.topk(contributions, MAPS).indices as tf.Tensor2D;
+    return { ...results, maps: mapConcepts(lower, sae, encoded, { values, indices }, ids).maps };
   };
 }
 
@@ -186,18 +210,18 @@ function saeTraining(random: Random): Run {
   return async () => (await trainer.step(data)).loss;
 }
 
-/** Prepares a case such as `resnet18/class`, `resnet20/train` or `sae`. Throws for an unknown name. */
-export function prepareCase(name: string): Run {
+/** Prepares a case such as `resnet18/8/class`, `resnet20/128/train` or `sae`. Throws for an unknown name. */
+export function prepareCase(name: string): Case {
   const random = new Random(1);
-  if (name === 'sae') return saeTraining(random);
-  const [network, task] = name.split('/');
+  if (name === 'sae') return { run: saeTraining(random) };
+  const [network, batch, task] = name.split('/');
   const c = NETWORKS[network];
   if (c === undefined) throw new Error(`unknown case ${name}`);
   const model = createModel(c.arch);
-  const x = images(c, random);
-  if (task === 'inference') return inference(model, x);
-  if (task === 'class') return classExplanation(model, x);
-  if (task === 'concepts') return conceptExplanation(model, x, randomSae(c, random), c.tap);
-  if (task === 'train') return training(model, x, random);
-  throw new Error(`unknown case ${name}`);
+  const x = images(c, Number(batch), random);
+  if (task === 'train') return { run: training(model, x, random) };
+  if (task === 'inference') return programCase(name, x, inference(model), 'logits');
+  if (task === 'class') return programCase(name, x, classExplanation(model), 'map');
+  const [withMaps, total] = task === 'maps' ? [true, 'maps'] : [false, 'contributions'];
+  return programCase(name, x, conceptExplanation(model, randomSae(c, random), c.tap, withMaps), total);
 }

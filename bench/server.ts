@@ -35,16 +35,20 @@ export class BenchServer {
 
   /** Runs a case once. Throws if the process ended. */
   async run(benchCase: string): Promise<Timing> {
-    this.child.stdin?.write(`${benchCase}\n`);
+    return (await this.ask(benchCase)) as Timing;
+  }
+
+  /** Asks for anything else than a run; the answer is whatever the process prints as JSON. */
+  async ask(question: string): Promise<unknown> {
+    this.child.stdin?.write(`${question}\n`);
     const { value, done } = await this.answers.next();
-    if (done) throw new Error(`${this.name} ended while it ran ${benchCase}`);
-    return JSON.parse(value) as Timing;
+    if (done) throw new Error(`${this.name} ended while it was asked ${question}`);
+    return JSON.parse(value);
   }
 
   /** Drops what earlier cases hold in memory. */
   async drop(): Promise<void> {
-    this.child.stdin?.write('drop\n');
-    await this.answers.next();
+    await this.ask('drop');
   }
 
   close(): void {

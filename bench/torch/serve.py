@@ -1,5 +1,6 @@
 """Runs one benchmark case a line: reads "CASE" on standard input, answers with wall and CPU milliseconds as JSON."""
 
+import gc
 import json
 import math
 import os
@@ -10,78 +11,112 @@ import time
 import torch
 import torch.nn.functional as F
 
-from networks import explanation_mode, resnet18, resnet20
+from networks import explanation_mode, resnet18, resnet20, resnet50, vitc_s
 
 THREADS = int(os.environ.get("BENCH_THREADS", "2"))
 torch.set_num_threads(THREADS)
 torch.manual_seed(0)
 
 SIZES = {
-    "resnet18": dict(build=resnet18, shape=(8, 3, 224, 224), classes=1000, channels=512, latents=8192, k=16),
-    "resnet20": dict(build=resnet20, shape=(128, 3, 32, 32), classes=10, channels=64, latents=1024, k=16),
+    "resnet18": dict(build=resnet18, side=224, classes=1000, channels=512, latents=8192, k=16),
+    "resnet50": dict(build=resnet50, side=224, classes=1000, channels=2048, latents=16384, k=16),
+    "resnet20": dict(build=resnet20, side=32, classes=10, channels=64, latents=1024, k=16),
+    "vitc_s": dict(build=vitc_s, side=224, classes=1000, channels=384, latents=8192, k=16),
 }
 SAE = dict(channels=512, latents=8192, k=32, batch=4096, aux=256, alpha=1 / 32)
+MAPS = 3
 
 
 def encode(image):
     return torch.cat([image, 1 - image], 1)
 
 
-def network_case(name, task, channels_last):
+def training_case(network, image, classes):
+    target = F.one_hot(torch.randint(0, classes, (len(image),)), classes).float().clamp_min(1 / classes)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        loss = F.binary_cross_entropy_with_logits(network(encode(image)), target)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def concept_case(network, image, size, with_maps):
+    """Presence and contributions of the concepts; with maps also the pixel maps of the greatest contributions."""
+    encoder = torch.randn(size["latents"], size["channels"]) / math.sqrt(size["channels"])
+    decoder = encoder.t().contiguous()
+
+    def sparse(features):
+        response = torch.relu(features @ encoder.t())
+        top = response.topk(size["k"], dim=-1)
+        return torch.zeros_like(response).scatter(-1, top.indices, top.values)
+
+    def contributions(features):
+        with torch.no_grad():
+            codes = sparse(features)
+        codes.requires_grad_(True)
+        network.classify(codes @ decoder.t()).max(1).values.sum().backward()
+        with torch.no_grad():
+            places = tuple(range(1, codes.dim() - 1))
+            return (codes * codes.grad).sum(places), codes.sum(places)
+
+    def explain():
+        with torch.no_grad():
+            features = network.features(encode(image))
+        shares, presence = contributions(features)
+        return shares.sum().item() + presence.sum().item()
+
+    def explain_with_maps():
+        encoded = encode(image).requires_grad_(True)
+        features = network.features(encoded)
+        shares, presence = contributions(features.detach())
+        codes = sparse(features)
+        totals = codes.sum(tuple(range(1, codes.dim() - 1)))
+        value = shares.sum().item() + presence.sum().item()
+        for place in range(MAPS):
+            concept = shares.topk(MAPS).indices[:, place : place + 1]
+            target = totals.gather(1, concept).sum()
+            (gradient,) = torch.autograd.grad(target, encoded, retain_graph=place + 1 < MAPS)
+            value += (encoded * gradient).sum(1).detach().sum().item()
+        return value
+
+    return explain_with_maps if with_maps else explain
+
+
+def network_case(name, batch, task, variant):
     size = SIZES[name]
     network = size["build"]()
-    image = torch.rand(size["shape"])
-    layout = torch.channels_last if channels_last else torch.contiguous_format
+    image = torch.rand((batch, 3, size["side"], size["side"]))
+    layout = torch.channels_last if variant == "channels_last" else torch.contiguous_format
     network = network.to(memory_format=layout)
     image = image.contiguous(memory_format=layout)
     if task == "train":
-        target = F.one_hot(torch.randint(0, size["classes"], (len(image),)), size["classes"]).float()
-        target = target.clamp_min(1 / size["classes"])
-        optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-
-        def step():
-            optimizer.zero_grad(set_to_none=True)
-            loss = F.binary_cross_entropy_with_logits(network(encode(image)), target)
-            loss.backward()
-            optimizer.step()
-            return loss.item()
-
-        return step
+        return training_case(network, image, size["classes"])
     network.eval()
     explanation_mode(network, task != "inference")
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    forward = torch.compile(network) if variant == "compile" else network
     if task == "inference":
 
         def infer():
             with torch.inference_mode():
-                return network(encode(image)).sum().item()
+                return forward(encode(image)).sum().item()
 
         return infer
-    for parameter in network.parameters():
-        parameter.requires_grad_(False)
     if task == "class":
 
         def explain_class():
             encoded = encode(image).requires_grad_(True)
-            network(encoded).max(1).values.sum().backward()
+            forward(encoded).max(1).values.sum().backward()
             return (encoded * encoded.grad).sum(1).detach().sum().item()
 
         return explain_class
-    encoder = torch.randn(size["latents"], size["channels"]) / math.sqrt(size["channels"])
-    decoder = encoder.t().contiguous()
-
-    def explain_concepts():
-        with torch.no_grad():
-            features = network.lower(encode(image)).permute(0, 2, 3, 1)
-            response = torch.relu(features @ encoder.t())
-            top = response.topk(size["k"], dim=-1)
-            codes = torch.zeros_like(response).scatter_(-1, top.indices, top.values)
-        codes.requires_grad_(True)
-        logits = network.classify((codes @ decoder.t()).permute(0, 3, 1, 2))
-        logits.max(1).values.sum().backward()
-        with torch.no_grad():
-            return (codes * codes.grad).sum((1, 2)).sum().item() + codes.sum().item()
-
-    return explain_concepts
+    return concept_case(network, image, size, task == "maps")
 
 
 def sae_case():
@@ -141,7 +176,25 @@ def build(case):
         return sae_case()
     if parts[0] == "rate":
         return rate_case(parts[1])
-    return network_case(parts[0], parts[1], len(parts) > 2)
+    return network_case(parts[0], int(parts[1]), parts[2], parts[3] if len(parts) > 3 else None)
+
+
+def peak_megabytes():
+    """Since the last `drop`, where Linux counts so."""
+    try:
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def forget_peak():
+    gc.collect()
+    try:
+        with open("/proc/self/clear_refs", "w") as refs:
+            refs.write("5")
+    except OSError:
+        pass
 
 
 cases = {}
@@ -149,6 +202,7 @@ for line in sys.stdin:
     case = line.strip()
     if case == "drop":
         cases.clear()
+        forget_peak()
         print(json.dumps({"dropped": True}), flush=True)
         continue
     if case not in cases:
@@ -159,7 +213,7 @@ for line in sys.stdin:
         "wallMs": (time.perf_counter() - wall) * 1e3,
         "cpuMs": (time.process_time() - cpu) * 1e3,
         "value": value,
-        "peakMb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peakMb": peak_megabytes(),
         "version": torch.__version__,
     }
     print(json.dumps(answer), flush=True)
