@@ -28,11 +28,9 @@ const UNARY: Readonly<Record<string, string>> = {
   Log1p: 'Log1p',
   LogicalNot: 'LogicalNot',
   Neg: 'Neg',
-  Reciprocal: 'Reciprocal',
   Relu: 'Relu',
   Relu6: 'Relu6',
   Round: 'Round',
-  Rsqrt: 'Rsqrt',
   Selu: 'Selu',
   Sigmoid: 'Sigmoid',
   Sign: 'Sign',
@@ -49,7 +47,7 @@ const UNARY: Readonly<Record<string, string>> = {
 
 /** Functions that TensorFlow has for floating-point numbers only: whole numbers are converted, as tfjs's cpu does. */
 const FLOAT_ONLY = new Set(
-  'Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Elu Erf Exp Expm1 Floor IsFinite IsInf IsNan Log Log1p Reciprocal Rsqrt Selu Sigmoid Sin Sinh Softplus Sqrt Tan Tanh'.split(
+  'Acos Acosh Asin Asinh Atan Atanh Ceil Cos Cosh Elu Erf Exp Expm1 Floor IsFinite IsInf IsNan Log Log1p Selu Sigmoid Sin Sinh Softplus Sqrt Tan Tanh'.split(
     ' ',
   ),
 );
@@ -142,6 +140,19 @@ const clip: Kernel<{ clipValueMin: number; clipValueMax: number }> = (backend, {
   ]);
 };
 
+/** 1 / x, rounded once: TensorFlow's own Reciprocal is an approximation, three times as far off at worst. */
+const reciprocal: Kernel = (backend, { x }) => {
+  if (x.dtype === 'float32') return backend.run('RealDiv', [backend.scalar(1), x]);
+  return backend.scoped(() => backend.run('RealDiv', [backend.scalar(1), cast(backend, x, 'float32')]));
+};
+
+/** 1 / sqrt(x) by two operations that round correctly, in place of the approximation Rsqrt: a norm scales all by it. */
+const reciprocalRoot: Kernel = (backend, { x }) =>
+  backend.scoped(() => {
+    const root = backend.run('Sqrt', [x.dtype === 'float32' ? x : cast(backend, x, 'float32')]);
+    return backend.run('RealDiv', [backend.scalar(1), root]);
+  });
+
 export const ELEMENTWISE: KernelTable = {
   ...Object.fromEntries(Object.keys(UNARY).map((name) => [name, unary(name)])),
   ...Object.fromEntries(Object.keys(BINARY).map((name) => [name, binary(name)])),
@@ -160,6 +171,8 @@ export const ELEMENTWISE: KernelTable = {
   LeakyRelu: ((backend, { x }, { alpha }) =>
     backend.run('LeakyRelu', [x], { alpha: float(alpha) })) as Kernel<{ alpha: number }>,
   Prelu: prelu,
+  Reciprocal: reciprocal,
+  Rsqrt: reciprocalRoot,
   Select: (backend, { condition, t, e }) => backend.run('Select', [condition, t, e]),
   Softmax: (backend, { logits }) => backend.run('Softmax', [logits]),
   Step: step,
