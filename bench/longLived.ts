@@ -1,5 +1,5 @@
 /**
- * Memory of a process that explains for a long time: `npx tsx bench/longLived.ts [--images 10000] [--every 500]`.
+ * Memory of a process that explains for a long time: `npx tsx bench/longLived.ts [--images 10000] [--every 500] [--top 2]`.
  *
  * Pictures of five sizes in batches of 1 to 8 go through the shipped network in an order drawn at random. Printed are the
  * resident memory, the number of tensors, and the graphs held and compiled; the last lines say by how much the memory
@@ -17,18 +17,22 @@ const { values } = parseArgs({
   options: {
     images: { type: 'string', default: '10000' },
     every: { type: 'string', default: '500' },
+    top: { type: 'string', default: '2' },
     threads: { type: 'string', default: '2' },
   },
 });
 const total = Number(values.images);
 const every = Number(values.every);
-const SIZES = [32, 40, 48, 56, 64];
+const SIZES = [24, 32, 40, 48, 56];
 
 await startEngine({ engine: 'onnx', threads: Number(values.threads) });
 const folder = defaultModelFolder();
 const model = await loadModel(folder);
 const { concepts, traces } = await openSaes(model, folder, []);
-const explainer = new Explainer(model, concepts?.sae ?? null, { early: traces?.sae ?? null });
+const explainer = new Explainer(model, concepts?.sae ?? null, {
+  early: traces?.sae ?? null,
+  top: Number(values.top),
+});
 const random = new Random(1, 0);
 const start = performance.now();
 const samples: { readonly images: number; readonly rss: number; readonly tensors: number }[] = [];
@@ -60,6 +64,8 @@ while (done < total) {
 }
 const settled = samples.slice(Math.floor(samples.length / 5));
 const [least, most] = [Math.min, Math.max].map((pick) => pick(...settled.map(({ rss }) => rss)));
-console.log(`after the first fifth: ${least} to ${most} MB; tensors ${new Set(samples.map((s) => s.tensors)).size === 1 ? 'constant' : 'NOT CONSTANT'}`);
+console.log(
+  `after the first fifth: ${least} to ${most} MB; tensors ${new Set(samples.map((s) => s.tensors)).size === 1 ? 'constant' : 'NOT CONSTANT'}`,
+);
 console.log(`largest relative error of all sums: ${worst.toExponential(1)}`);
 explainer.dispose();

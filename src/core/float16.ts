@@ -33,17 +33,24 @@ export function toFloat16(values: ArrayLike<number>): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+/** The number that 16 bits stand for. */
+function halfValue(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >>> 10) & 0x1f;
+  const mantissa = bits & 0x3ff;
+  if (exponent === 0x1f) return mantissa === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  if (exponent === 0) return sign * mantissa * 2 ** -24;
+  return sign * (mantissa + 1024) * 2 ** (exponent - 25);
+}
+
+/** All 65,536 of them, made at first use: a network has millions of weights. */
+let halfValues: Float32Array | undefined;
+
 /** Float32 values of little-endian float16 bytes: exact. */
 export function fromFloat16(bytes: Uint8Array): Float32Array<ArrayBuffer> {
+  halfValues ??= Float32Array.from({ length: 65536 }, (_, bits) => halfValue(bits));
+  const table = halfValues;
   const values = new Float32Array(bytes.length >> 1);
-  for (let i = 0; i < values.length; i++) {
-    const bits = bytes[2 * i] | (bytes[2 * i + 1] << 8);
-    const sign = bits & 0x8000 ? -1 : 1;
-    const exponent = (bits >>> 10) & 0x1f;
-    const mantissa = bits & 0x3ff;
-    if (exponent === 0x1f) values[i] = mantissa === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-    else if (exponent === 0) values[i] = sign * mantissa * 2 ** -24;
-    else values[i] = sign * (mantissa + 1024) * 2 ** (exponent - 25);
-  }
+  for (let i = 0; i < values.length; i++) values[i] = table[bytes[2 * i] | (bytes[2 * i + 1] << 8)];
   return values;
 }

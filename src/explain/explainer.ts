@@ -1,6 +1,6 @@
 import type { BcosModel } from '../models/bcosModel.js';
 import { BaseExplainer } from './baseExplainer.js';
-import { createPrograms } from './programs.js';
+import { type CompiledPrograms, createPrograms } from './programs.js';
 import { matchSae, type Sae } from './sae.js';
 
 export interface ExplainerOptions {
@@ -27,6 +27,7 @@ function matchedPrograms(model: BcosModel, sae: Sae | null, options: ExplainerOp
  */
 export class Explainer extends BaseExplainer {
   readonly early: Sae | null;
+  private readonly compiled: CompiledPrograms;
 
   /** Throws FactError E_SAE_MISMATCH where an autoencoder does not belong to the network. */
   constructor(
@@ -34,6 +35,7 @@ export class Explainer extends BaseExplainer {
     readonly sae: Sae | null,
     options: ExplainerOptions = {},
   ) {
+    const programs = matchedPrograms(model, sae, options);
     super(
       {
         get spec() {
@@ -42,9 +44,15 @@ export class Explainer extends BaseExplainer {
         tap: sae?.tap ?? null,
         earlyTap: options.early?.tap ?? null,
       },
-      matchedPrograms(model, sae, options),
+      programs,
       options,
     );
+    this.compiled = programs;
     this.early = options.early ?? null;
+  }
+
+  /** Graphs held now, and graphs compiled since the start. */
+  get graphs(): CompiledPrograms['graphs'] {
+    return this.compiled.graphs;
   }
 }

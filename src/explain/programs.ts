@@ -35,6 +35,11 @@ function imageTensor({ values, count, height, width }: ImageBatch): tf.Tensor4D 
   return tf.tensor4d(values, [count, height, width, 3]);
 }
 
+export interface CompiledPrograms extends ExplainPrograms {
+  /** Graphs held now, and graphs compiled since the start. */
+  readonly graphs: { readonly held: number; readonly compiled: number };
+}
+
 /**
  * Programs for a network, the autoencoder that is spliced in (null: none) and an earlier one for traces (null: none).
  * The network and the autoencoders stay the caller's. Caller disposes.
@@ -44,7 +49,7 @@ export function createPrograms(
   sae: Sae | null,
   early: Sae | null,
   options: ProgramOptions = {},
-): ExplainPrograms {
+): CompiledPrograms {
   const functions = programFunctions(model, sae, early, options.top ?? DEFAULT_TOP);
   const compileOptions = (name: string) => ({
     name,
@@ -59,6 +64,12 @@ export function createPrograms(
   return {
     lowerConstants: functions.lowerConstants,
     upperConstants: functions.upperConstants,
+    get graphs() {
+      return {
+        held: scores.programs.held + explain.programs.held,
+        compiled: scores.programs.compiled + explain.programs.compiled,
+      };
+    },
     scores: async (images) => {
       const input = imageTensor(images);
       try {
