@@ -7,8 +7,7 @@ import { FactError, messageOf } from './errors.js';
 export type ProxyEnvironment = Readonly<Record<string, string | undefined>>;
 
 function read(env: ProxyEnvironment, name: string): string | undefined {
-  const value = env[name.toLowerCase()] ?? env[name];
-  return value === undefined || value.trim() === '' ? undefined : value.trim();
+  return [env[name.toLowerCase()], env[name]].map((value) => value?.trim()).find((value) => value);
 }
 
 /** True where NO_PROXY exempts a host: `*`, a name, `.suffix` or `suffix`, each with an optional `:port`. */

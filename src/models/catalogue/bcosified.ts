@@ -1,5 +1,5 @@
 import { entriesOf, IMAGENET, type ModelEntry } from '../modelEntry.js';
-import type { FamilyOptions, ResolvedOptions } from '../options.js';
+import { defaultLogitBias, type FamilyOptions, type ResolvedOptions } from '../options.js';
 import { bcosifiedViT, vitStride } from '../simpleViT.js';
 import { bcosifiedDenseNet } from '../standardDenseNet.js';
 import { bcosifiedResNet } from '../standardResNet.js';
@@ -27,7 +27,7 @@ function twinName(name: string): string {
 function twinOf({ name, family, general, defaults }: ModelEntry): ModelEntry[] {
   const own = twinName(name);
   const words = `B-cosified ${name}`;
-  const options = defaults as ResolvedOptions;
+  const options = { ...defaults, logitBias: defaultLogitBias(defaults.numClasses) } as ResolvedOptions;
   switch (family) {
     case 'standardResnet': {
       const all = { ...options, ...EQUAL, pool: 'max' } as FamilyOptions<'bcosifiedResnet'>;
