@@ -41,9 +41,9 @@ export interface PageOptions {
 }
 
 /** Folder of the installed onnxruntime-web. Throws FactError E_PAGE_RUNTIME where it is not installed. */
-export function webRuntimeFolder(): string {
+export function webRuntimeFolder(resolvePackage = createRequire(import.meta.url).resolve): string {
   try {
-    return dirname(createRequire(import.meta.url).resolve('onnxruntime-web'));
+    return dirname(resolvePackage('onnxruntime-web'));
   } catch (cause) {
     throw new FactError({
       code: 'E_PAGE_RUNTIME',
@@ -89,16 +89,19 @@ function copyInto(folder: string, files: readonly string[]): void {
   for (const file of files) copyFileSync(file, join(folder, basename(file)));
 }
 
-function copyModules(compiled: string, folder: string): void {
+/** The page's modules. Throws FactError E_PAGE_MODULES where they are not compiled. */
+function compiledModules(compiled: string): string[] {
   const entry = join(compiled, ENTRY);
-  if (!existsSync(entry)) {
-    throw new FactError({
-      code: 'E_PAGE_MODULES',
-      message: `the page's compiled modules are not at ${compiled}`,
-      remedy: 'In a clone of the repository, run npm run build first and then node bin/fact.js.',
-    });
-  }
-  for (const file of moduleFiles(entry)) {
+  if (existsSync(entry)) return moduleFiles(entry);
+  throw new FactError({
+    code: 'E_PAGE_MODULES',
+    message: `the page's compiled modules are not at ${compiled}`,
+    remedy: 'In a clone of the repository, run npm run build first and then node bin/fact.js.',
+  });
+}
+
+function copyModules(files: readonly string[], compiled: string, folder: string): void {
+  for (const file of files) {
     const target = join(folder, relative(compiled, file));
     mkdirSync(dirname(target), { recursive: true });
     copyFileSync(file, target);
@@ -113,13 +116,14 @@ export async function writePage(folder: string, model: ExportedModel, options: P
   const compiled = resolve(options.compiled ?? fileURLToPath(new URL('..', import.meta.url)));
   const runtime = options.runtime === undefined ? webRuntimeFolder() : options.runtime;
   const examples = options.examples ?? [];
+  const modules = compiledModules(compiled);
   refuseOtherFolder(folder);
   await writeFolderAtomic(folder, (into) => {
     copyInto(
       into,
       ASSETS.map((name) => join(compiled, dirname(ENTRY), name)),
     );
-    copyModules(compiled, join(into, 'js'));
+    copyModules(modules, compiled, join(into, 'js'));
     if (runtime !== null)
       copyInto(
         join(into, RUNTIME_FOLDER),

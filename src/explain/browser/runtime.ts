@@ -81,6 +81,7 @@ export function openSession(
   device: Device,
 ): Promise<InferenceSession> {
   return runtime.InferenceSession.create(bytes, {
+    logSeverityLevel: 3,
     executionProviders: device === 'webgpu' ? ['webgpu', 'wasm'] : ['wasm'],
   });
 }

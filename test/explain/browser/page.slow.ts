@@ -1,0 +1,161 @@
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { decodeImage } from '../../../src/data/decode.js';
+import { evalTransform } from '../../../src/data/evalTransform.js';
+import { startEngine } from '../../../src/engine/start.js';
+import { Explainer } from '../../../src/explain/explainer.js';
+import type { ExplainImage, Explanation } from '../../../src/explain/explanation.js';
+import { exportModel } from '../../../src/explain/exportedModel.js';
+import { writePage } from '../../../src/explain/exportedPage.js';
+import { servePage } from '../../../src/explain/servePage.js';
+import { defaultModelFolder, openSaes } from '../../../src/explain/shipped.js';
+import { signedPercent } from '../../../src/explain/words.js';
+import { loadModel } from '../../../src/models/loadModel.js';
+
+const ROOT = resolve(import.meta.dirname, '../../..');
+const PHOTOS = join(ROOT, 'examples', 'photos');
+/** Where Debian, Ubuntu and Chrome's own packages put it. */
+const CHROMIUM = [
+  process.env.CHROMIUM,
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+].find((path) => path !== undefined && existsSync(path));
+const WHY = CHROMIUM === undefined ? ' (skipped: no Chromium here; set CHROMIUM to its path)' : '';
+/** Two networks of this size take this long on a busy machine, no more. */
+const PATIENCE = 60_000;
+
+function examplePhotos(): string[] {
+  return readdirSync(PHOTOS, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.jpg'))
+    .map((name) => join(PHOTOS, name))
+    .sort();
+}
+
+/** The compiled package, as `npm run build` makes it. */
+function compile(folder: string): void {
+  const tsc = join(ROOT, 'node_modules', '.bin', 'tsc');
+  const { status, stdout } = spawnSync(tsc, ['-p', 'tsconfig.build.json', '--outDir', folder], { cwd: ROOT });
+  if (status !== 0) throw new Error(String(stdout));
+  const assets = join('explain', 'browser');
+  for (const name of ['index.html', 'isolation-worker.js'])
+    cpSync(join(ROOT, 'src', assets, name), join(folder, assets, name));
+}
+
+describe.skipIf(CHROMIUM === undefined)(`the page in a headless browser${WHY}`, () => {
+  let folder: string;
+  let server: Server;
+  let browser: Browser;
+  let page: Page;
+  let address: string;
+  let explain: (png: Buffer, choice?: { for?: number; versus?: number }) => Promise<Explanation>;
+  let png: Buffer;
+  const outside: string[] = [];
+  const errors: string[] = [];
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'fact-browser-'));
+    compile(join(folder, 'dist'));
+    await startEngine({ engine: 'onnx', threads: 1 });
+    const model = await loadModel(defaultModelFolder());
+    const saes = await openSaes(model, defaultModelFolder(), []);
+    const [sae, early] = [saes.concepts?.sae ?? null, saes.traces?.sae ?? null];
+    const file = exportModel({ model, sae, early }, { packageVersion: '0' });
+    const options = { compiled: join(folder, 'dist'), examples: examplePhotos(), top: 8 };
+    await writePage(join(folder, 'page'), file, options);
+    ({ server, address } = await servePage(join(folder, 'page'), 0));
+    const live = new Explainer(model, sae, { early });
+    explain = async (bytes, choice) => {
+      const original = await decodeImage(bytes, 'photo');
+      const { preprocessing } = model.spec;
+      const [height, width] = preprocessing.crop;
+      const pixels = evalTransform(original, preprocessing);
+      const image: ExplainImage = { name: 'photo.png', pixels, height, width, original, trueClass: null };
+      return (await live.explain([image], choice))[0];
+    };
+    png = await sharp(readFileSync(examplePhotos()[0])).png().toBuffer();
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
+    page = await browser.newPage();
+    page.on('request', (request) => {
+      const { url } = { url: request.url() };
+      if (!url.startsWith(address) && !/^(data|blob):/.test(url)) outside.push(url);
+    });
+    page.on('pageerror', (error) => errors.push(error.message));
+    await page.goto(address);
+    await statusBegins('Ready');
+  }, 300_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    server?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  async function statusBegins(words: string): Promise<string> {
+    const status = page.locator('#status', { hasText: new RegExp(`^${words}`) });
+    await status.waitFor({ timeout: PATIENCE });
+    return (await status.textContent()) ?? '';
+  }
+
+  const shown = (selector: string): Promise<string[]> => page.locator(selector).allTextContents();
+
+  async function expectShown(e: Explanation): Promise<void> {
+    expect(await shown('article h2')).toEqual([expect.stringContaining(e.predicted.name)]);
+    expect(await shown('.concepts li > div > div:nth-of-type(2)')).toEqual(
+      e.concepts.map(({ concept }) => `concept ${concept}`),
+    );
+    const shares = await shown('.concepts .share');
+    e.concepts.forEach(({ share }, i) => {
+      const value = Number(shares[i].replace('−', '-').replace(' %', ''));
+      expect(Math.abs(value - 100 * share), signedPercent(share)).toBeLessThanOrEqual(0.06);
+    });
+    const status = await statusBegins('Explained');
+    expect(status).toContain(`All ${e.ledgers.length} sums checked`);
+  }
+
+  it('has threads, by the isolation that its server or its service worker gives it', async () => {
+    expect(await page.evaluate(() => globalThis.crossOriginIsolated)).toBe(true);
+  });
+
+  it('explains a dropped photograph with the numbers of fact explain, and the sums hold', async () => {
+    await page.locator('#file').setInputFiles({ name: 'photo.png', mimeType: 'image/png', buffer: png });
+    await statusBegins('Explained');
+    await expectShown(await explain(png));
+  });
+
+  it('compares two classes that a person chooses', async () => {
+    const { ranking } = await explain(png);
+    await page.locator('#for').selectOption(String(ranking[1].index));
+    await statusBegins('Explained');
+    await page.locator('#versus').selectOption(String(ranking[0].index));
+    const question = page.locator('h3', { hasText: 'rather than' });
+    await question.first().waitFor({ timeout: PATIENCE });
+    await expectShown(await explain(png, { for: ranking[1].index, versus: ranking[0].index }));
+  });
+
+  it('explains each example', async () => {
+    for (let i = 0; i < examplePhotos().length; i++) {
+      await page.locator('.example').nth(i).click();
+      const name = examplePhotos()[i].split('/').at(-1) ?? '';
+      await page.locator('p.file', { hasText: name }).waitFor({ timeout: PATIENCE });
+      expect(await page.locator('.concepts img').count()).toBeGreaterThan(3);
+    }
+  });
+
+  it('says in one line what is no picture', async () => {
+    const buffer = Buffer.from('no picture');
+    await page.locator('#file').setInputFiles({ name: 'notes.txt', mimeType: 'text/plain', buffer });
+    expect(await statusBegins('notes.txt')).toContain('no picture that this browser can read');
+  });
+
+  it('asks nothing of other servers, and has no error', () => {
+    expect(outside).toEqual([]);
+    expect(errors).toEqual([]);
+  });
+});
