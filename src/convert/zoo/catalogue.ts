@@ -104,10 +104,15 @@ export function zooEntries(): ZooEntry[] {
   });
 }
 
-/** The published network of that name. Throws FactError E_ZOO_UNKNOWN with the nearest one. */
+/**
+ * The published network of that name; ViTs may leave out the patch (`vitc_s`). Throws FactError E_ZOO_UNKNOWN with the
+ * nearest one.
+ */
 export function zooEntry(name: string): ZooEntry {
   const entries = zooEntries();
-  const found = entries.find((entry) => entry.name === name);
+  const found = entries.find(
+    (entry) => entry.name === name || entry.name.replace(/_patch\d+_\d+$/, '') === name,
+  );
   if (found !== undefined) return found;
   const names = entries.map((entry) => entry.name);
   const nearest = nearestName(name, names);

@@ -79,7 +79,7 @@ describe('the catalogue', () => {
   });
 
   it('knows autoencoders by tap, with the name of PyTorch too, all, or none', () => {
-    const entry = zooEntry('vitc_s_patch1_14');
+    const entry = zooEntry('vitc_s'); // short for vitc_s_patch1_14
     expect(zooSaes(entry, ['0.transformer.encoder_8']).map(({ tap }) => tap)).toEqual([
       'transformer.encoder_8',
     ]);
