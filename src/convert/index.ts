@@ -1,3 +1,6 @@
+export { type BcosifyForm, bcosifiedName, bcosify } from './bcosify.js';
+export { compareLogits, type LogitComparison } from './bcosifyCheck.js';
+export { type BcosifyOptions, type BcosifyReport, bcosifyFile } from './bcosifyFile.js';
 export { castFloats, type FloatDType, toFloat32, toInt64 } from './castTensor.js';
 export {
   type ConvertOptions,

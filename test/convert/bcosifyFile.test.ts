@@ -3,7 +3,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
+import { bcosify } from '../../src/convert/bcosify.js';
 import { bcosifyFile } from '../../src/convert/bcosifyFile.js';
+import { convertCheckpoint } from '../../src/convert/convertCheckpoint.js';
 import { tensorsOfModel } from '../../src/convert/modelState.js';
 import { writePyTorch } from '../../src/convert/pytorchWriter.js';
 import type { FactError } from '../../src/core/errors.js';
@@ -53,6 +55,21 @@ describe('a checkpoint file B-cosified', () => {
     expect(await codeOf(bcosifyFile(target, join(folder, 'again')))).toBe('E_BCOSIFY');
     expect(existsSync(join(folder, 'again'))).toBe(false);
     standard.dispose();
+  });
+
+  it('makes the round trip through PyTorch files, B included', async () => {
+    const folder = newFolder();
+    const standard = trained(arch, { inputSize, ...options });
+    const twin = bcosify(standard);
+    for (const entry of twin.stateDict()) if (entry.name.endsWith('.b')) entry.write(Float32Array.of(1.25));
+    const [saved, file, back] = ['saved', 'net.pth', 'back'].map((name) => join(folder, name));
+    await twin.save(saved);
+    await convertCheckpoint(saved, file);
+    await convertCheckpoint(file, back, { arch: 'bcosified_resnet', set: { ...options, inputSize } });
+    const [weights, again] = [saved, back].map((place) => readFileSync(join(place, 'weights.bin')));
+    expect(again.equals(weights)).toBe(true);
+    standard.dispose();
+    twin.dispose();
   });
 
   it.skipIf(python === null).each(['densenet.pth', 'densenet-oldest.pth'])(

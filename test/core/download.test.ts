@@ -80,6 +80,19 @@ describe('a file that arrives', () => {
     }
   });
 
+  it('arrives when the connection drops at every byte of it in turn', async () => {
+    const small = CONTENT.subarray(0, 48);
+    for (let cut = 0; cut < small.length; cut++) {
+      const result = await fetchIt(
+        (request, response, index) =>
+          serve(small, request, response, index % 2 === 0 ? { cutAfter: cut } : {}),
+        { sha256: sha256(small), target: join(folder, `cut${cut}`) },
+      );
+      expect(result.bytes, `cut at ${cut}`).toBe(small.length);
+    }
+    expect(server.seen.length).toBe(2 * small.length);
+  });
+
   it('starts again where the server answers a range with the whole file', async () => {
     const result = await fetchIt((request, response, index) =>
       serve(CONTENT, request, response, { ignoreRange: true, ...(index === 0 ? { cutAfter: 100_000 } : {}) }),
