@@ -8,7 +8,7 @@ import type { BcosModel } from '../models/bcosModel.js';
 import { loadModel } from '../models/loadModel.js';
 import { MODEL_FILE } from '../models/modelFile.js';
 import { castFloats, type FloatDType } from './castTensor.js';
-import { countOf, type NamedTensor, renamed } from './dtypes.js';
+import { byteLengthOf, countOf, lazyTensor, type NamedTensor, renamed } from './dtypes.js';
 import { fillState, plannedWeights, tensorsOfModel } from './modelState.js';
 import { type NetworkOptions, type PlannedNetwork, planNetwork } from './network.js';
 import { compareNetworks, type InputParity, parityInputs } from './networkParity.js';
@@ -104,9 +104,12 @@ async function readSource(source: string, needsModel: boolean, options: ConvertO
   const network = planNetwork(checkpoint, source, options);
   const { model, plan } = network;
   // In the network's order and names, with the bytes of the file.
-  const tensors = model.stateDict().flatMap(({ name }) => {
+  const tensors = model.stateDict().map(({ name, shape, dtype }) => {
     const tensor = plan.taken.get(name);
-    return tensor === undefined ? [] : [renamed(tensor, name)];
+    // A counter that the file lacks is 0, here as in PyTorch.
+    return tensor === undefined
+      ? lazyTensor(name, dtype, shape, () => new Uint8Array(byteLengthOf({ dtype, shape })))
+      : renamed(tensor, name);
   });
   return { ...base, network, tensors, metadata: metadataOfSpec(model.spec) };
 }

@@ -56,9 +56,12 @@ function wrongKind(start: Uint8Array): string | undefined {
 /** Bytes that tell the kinds of files apart. */
 const HEAD_BYTES = 512;
 
-/** Reads a checkpoint from bytes in memory; `name` is the file's name for errors. The content decides the format, never the name. */
-export function parseCheckpoint(bytes: Uint8Array, name: string): Checkpoint {
-  return parseSource(new MemorySource(bytes), name, null);
+/**
+ * Reads a checkpoint from bytes in memory; `name` is the file's name for errors. The content decides the format, never
+ * the name. `folder` is where an ONNX model's other files lie; null: such a model is refused.
+ */
+export function parseCheckpoint(bytes: Uint8Array, name: string, folder: string | null = null): Checkpoint {
+  return parseSource(new MemorySource(bytes), name, folder);
 }
 
 function parseSource(source: ByteSource, name: string, folder: string | null): Checkpoint {

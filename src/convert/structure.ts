@@ -25,12 +25,15 @@ export interface UsedNorm {
   readonly mean: NamedTensor | null;
   readonly variance: NamedTensor | null;
   readonly epsilon: number;
+  /** Index of the weights whose result it is computed from, the last of several; -1: none. */
+  readonly after: number;
 }
 
 /** A product with a constant vector over the channels: what a norm is folded to whose mean is not subtracted. */
 export interface UsedFactor {
   readonly kind: 'factor';
   readonly tensor: NamedTensor;
+  readonly after: number;
 }
 
 /** One use of weights, in the order of computation. */
@@ -41,10 +44,24 @@ export class UseList {
   readonly all: WeightUse[] = [];
   /** Index of the use that made a value. */
   private readonly madeBy = new Map<string, number>();
+  /** Index of the last weights that a value depends on. */
+  private readonly origins = new Map<string, number>();
 
   add(use: WeightUse, output: string): void {
     this.madeBy.set(output, this.all.length);
+    if (use.kind === 'weights') this.origins.set(output, this.all.length);
     this.all.push(use);
+  }
+
+  /** Values that are computed from others, whatever is done with them. */
+  flow(inputs: readonly string[], outputs: readonly string[]): void {
+    const origin = inputs.reduce((last, name) => Math.max(last, this.originOf(name)), -1);
+    for (const output of outputs) this.origins.set(output, origin);
+  }
+
+  /** Index of the last weights that a value depends on; -1: none. */
+  originOf(value: string): number {
+    return this.origins.get(value) ?? -1;
   }
 
   /** A value that holds the same numbers as another one. */
@@ -63,9 +80,9 @@ export class UseList {
       before?.kind === 'factor' &&
       countOf(before.tensor.shape) === countOf(vector.shape)
     ) {
-      this.all[index] = { kind: 'factor', tensor: product(before.tensor, tensor) };
+      this.all[index] = { ...before, tensor: product(before.tensor, tensor) };
       this.madeBy.set(output, index);
-    } else this.add({ kind: 'factor', tensor }, output);
+    } else this.add({ kind: 'factor', tensor, after: this.originOf(of) }, output);
   }
 
   /** A sum with a vector: the bias of the filters before it. */
@@ -196,9 +213,12 @@ export function matchStructure(
   const named = new Map(all.map((use) => [use.tensor.name, use]));
   const weights = all.filter((use) => !taken.has(use.tensor.name));
   const byShape = queues(weights, (use) => canonicalShape(use.tensor.shape));
-  const biases: (NamedTensor | null)[] = layers.map(({ path, weight, bias }) => {
+  /** Index of the use that each layer was found in. */
+  const places: number[] = layers.map(() => -1);
+  const biases: (NamedTensor | null)[] = layers.map(({ path, weight, bias }, layer) => {
     if (taken.has(weight.name)) {
       const use = named.get(weight.name);
+      places[layer] = use === undefined ? -1 : uses.indexOf(use);
       if (bias === undefined) return use?.bias ?? null;
       if (!taken.has(bias.name) && use?.bias != null)
         found.set(bias.name, withShape(use.bias, bias.name, bias.shape));
@@ -209,6 +229,7 @@ export function matchStructure(
       missing.push(`"${path}.weight" [${weight.shape}]`);
       return null;
     }
+    places[layer] = uses.indexOf(use);
     const [rows] = weight.shape;
     const isSameOrder = use.tensor.shape[0] === rows || use.tensor.shape.length > 2;
     found.set(
@@ -228,7 +249,7 @@ export function matchStructure(
   const open = norms.filter(({ entries }) =>
     [...entries.values()].some(({ name, dtype }) => dtype === 'float32' && !taken.has(name)),
   );
-  const folded = matchNorms(open, uses, biases, found, missing, epsilon);
+  const folded = matchNorms(open, uses, biases, places, found, missing, epsilon);
   if (missing.length > 0 || leftOver.length > 0)
     throw new FactError({
       code: 'E_SHAPE_MISMATCH',
@@ -265,11 +286,38 @@ function shifted(norm: UsedNorm, epsilon: number): NamedTensor | null {
   });
 }
 
+/** Norms of a graph, handed out: first those that directly follow the same filters as in the network, then in order. */
+class NormQueue<T extends { readonly after: number }> {
+  private readonly left: T[];
+  private readonly reserved = new Map<Norm, T>();
+
+  constructor(
+    uses: readonly T[],
+    private readonly sizeOf: (use: T) => number,
+  ) {
+    this.left = [...uses];
+  }
+
+  reserve(norm: Norm, place: number): void {
+    const index =
+      place < 0 ? -1 : this.left.findIndex((use) => use.after === place && this.sizeOf(use) === norm.size);
+    if (index >= 0) this.reserved.set(norm, this.left.splice(index, 1)[0]);
+  }
+
+  take(norm: Norm): T | undefined {
+    const reserved = this.reserved.get(norm);
+    if (reserved !== undefined) return reserved;
+    const index = this.left.findIndex((use) => this.sizeOf(use) === norm.size);
+    return index < 0 ? undefined : this.left.splice(index, 1)[0];
+  }
+}
+
 /** Fills the norms; returns how many were folded away in the file. */
 function matchNorms(
   norms: readonly Norm[],
   uses: readonly WeightUse[],
   biases: (NamedTensor | null)[],
+  places: readonly number[],
   found: Map<string, NamedTensor>,
   missing: string[],
   epsilon: number,
@@ -277,16 +325,22 @@ function matchNorms(
   // A variance whose root, with the network's epsilon added, is 1.
   const one = 1 - epsilon;
   const sizeOf = (use: UsedNorm): number => countOf((use.scale ?? use.offset ?? use.variance)?.shape ?? []);
-  const whole = queues(
+  const whole = new NormQueue(
     uses.filter((use) => use.kind === 'norm'),
-    (use) => String(sizeOf(use)),
+    sizeOf,
   );
-  const factors = queues(
+  const factors = new NormQueue(
     uses.filter((use) => use.kind === 'factor'),
-    (use) => String(countOf(use.tensor.shape)),
+    (use) => countOf(use.tensor.shape),
   );
+  for (const norm of norms) {
+    const place = norm.after >= 0 ? places[norm.after] : -1;
+    whole.reserve(norm, place);
+    factors.reserve(norm, place);
+  }
   let folded = 0;
-  for (const { path, entries, size, after } of norms) {
+  for (const item of norms) {
+    const { path, entries, size, after } = item;
     const put = (part: string, tensor: NamedTensor | null | undefined, otherwise: number): void => {
       const entry = entries.get(part);
       if (entry === undefined || entry.dtype === 'int64') return;
@@ -297,7 +351,7 @@ function matchNorms(
           : withShape(tensor, entry.name, entry.shape),
       );
     };
-    const norm = whole.get(String(size))?.shift();
+    const norm = whole.take(item);
     if (norm !== undefined) {
       put('weight', norm.scale, 1);
       put('bias', norm.offset, 0);
@@ -305,7 +359,7 @@ function matchNorms(
       put('running_var', shifted(norm, epsilon), one);
       continue;
     }
-    const factor = factors.get(String(size))?.shift();
+    const factor = factors.take(item);
     const bias = after >= 0 ? biases[after] : null;
     if (factor === undefined && bias === null) {
       missing.push(`"${path}" (a norm of ${size})`);

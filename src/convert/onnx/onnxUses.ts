@@ -48,11 +48,12 @@ export function onnxUses(graph: OnnxGraph): WeightUse[] {
         constants.set(output, moved(node, constant));
       continue;
     }
+    uses.flow(node.inputs, node.outputs);
     if (MOVES.includes(node.op)) {
       uses.pass(first, output);
       continue;
     }
-    const use = useOf(node, constants);
+    const use = useOf(node, constants, uses.originOf(first));
     if (use !== null) {
       uses.add(use, output);
       continue;
@@ -67,7 +68,7 @@ export function onnxUses(graph: OnnxGraph): WeightUse[] {
   return uses.all;
 }
 
-function useOf(node: OnnxNode, constants: ReadonlyMap<string, NamedTensor>): WeightUse | null {
+function useOf(node: OnnxNode, constants: ReadonlyMap<string, NamedTensor>, after: number): WeightUse | null {
   const at = (index: number): NamedTensor | null => constants.get(node.inputs[index] ?? '') ?? null;
   const weights = at(1);
   switch (node.op) {
@@ -92,6 +93,7 @@ function useOf(node: OnnxNode, constants: ReadonlyMap<string, NamedTensor>): Wei
         mean: at(3),
         variance: at(4),
         epsilon: node.floats.get('epsilon') ?? EPSILON,
+        after,
       };
     case 'LayerNormalization':
       return {
@@ -101,6 +103,7 @@ function useOf(node: OnnxNode, constants: ReadonlyMap<string, NamedTensor>): Wei
         mean: null,
         variance: null,
         epsilon: node.floats.get('epsilon') ?? EPSILON,
+        after,
       };
     default:
       return null;

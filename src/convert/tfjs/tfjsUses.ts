@@ -3,7 +3,7 @@ import { type CheckpointErrors, quoted } from '../checkpointError.js';
 import { lazyTensor, type NamedTensor } from '../dtypes.js';
 import { permuted } from '../permute.js';
 import type { Json } from '../strictJson.js';
-import type { WeightUse } from '../structure.js';
+import { UseList, type WeightUse } from '../structure.js';
 
 type Weights = ReadonlyMap<string, NamedTensor>;
 type JsonObject = ReadonlyMap<string, Json>;
@@ -70,12 +70,15 @@ export function layersUses(topology: JsonObject, weights: Weights): WeightUse[] 
     const own = byLayer.get(layer) ?? new Map<string, NamedTensor>();
     byLayer.set(layer, own.set(parameter, tensor));
   }
+  let count = 0;
+  let lastWeights = -1;
   return layersIn(topology).flatMap((layer): WeightUse[] => {
     const config = objectOf(layer.get('config'));
     const own = byLayer.get(textOf(config.get('name')));
     if (own === undefined) return [];
     const kernel = own.get('kernel') ?? own.get('depthwise_kernel');
-    if (kernel !== undefined)
+    if (kernel !== undefined) {
+      lastWeights = count++;
       return [
         {
           kind: 'weights',
@@ -83,8 +86,10 @@ export function layersUses(topology: JsonObject, weights: Weights): WeightUse[] 
           bias: own.get('bias') ?? null,
         },
       ];
+    }
     if (!own.has('gamma') && !own.has('beta') && !own.has('moving_mean')) return [];
     const epsilon = config.get('epsilon');
+    count++;
     return [
       {
         kind: 'norm',
@@ -93,6 +98,7 @@ export function layersUses(topology: JsonObject, weights: Weights): WeightUse[] 
         mean: own.get('moving_mean') ?? null,
         variance: own.get('moving_variance') ?? null,
         epsilon: typeof epsilon === 'number' ? epsilon : 1e-3,
+        after: lastWeights,
       },
     ];
   });
@@ -152,42 +158,39 @@ function nodesOf(topology: JsonObject, errors: CheckpointErrors): GraphNode[] {
 /** Uses of a GraphModel: by its nodes. */
 export function graphUses(topology: JsonObject, weights: Weights, errors: CheckpointErrors): WeightUse[] {
   const constants = new Map(weights);
-  const uses: WeightUse[] = [];
-  const madeBy = new Map<string, number>();
+  const uses = new UseList();
   for (const node of nodesOf(topology, errors)) {
-    const [first, second] = node.inputs;
+    const [first = '', second = ''] = node.inputs;
     const at = (index: number): NamedTensor | null => constants.get(node.inputs[index] ?? '') ?? null;
-    const passed = constants.get(first ?? '');
+    const passed = constants.get(first);
+    if (['Identity', 'Reshape', 'Squeeze', 'ExpandDims'].includes(node.op) && passed !== undefined) {
+      constants.set(node.name, passed);
+      continue;
+    }
+    uses.flow(node.inputs, [node.name]);
     if (['Identity', 'Reshape', 'Squeeze', 'ExpandDims'].includes(node.op)) {
-      if (passed !== undefined) constants.set(node.name, passed);
-      const from = madeBy.get(first ?? '');
-      if (from !== undefined) madeBy.set(node.name, from);
+      uses.pass(first, node.name);
       continue;
     }
-    const use = graphUse(node, at);
+    const use = graphUse(node, at, uses.originOf(first));
     if (use !== null) {
-      madeBy.set(node.name, uses.length);
-      uses.push(use);
+      uses.add(use, node.name);
       continue;
     }
-    if (!['BiasAdd', 'Add', 'AddV2', 'Mul'].includes(node.op)) continue;
     const constant = at(1) ?? at(0);
-    const other = at(1) === null ? second : first;
     if (constant === null || constant.shape.filter((size) => size > 1).length > 1) continue;
-    const index = madeBy.get(other ?? '');
-    const before = index === undefined ? undefined : uses[index];
-    if (node.op === 'Mul') {
-      madeBy.set(node.name, uses.length);
-      uses.push({ kind: 'factor', tensor: constant });
-    } else if (index !== undefined && before?.kind === 'weights' && before.bias === null) {
-      uses[index] = { ...before, bias: constant };
-      madeBy.set(node.name, index);
-    }
+    const other = at(1) === null ? second : first;
+    if (node.op === 'Mul') uses.scale(constant, false, other, node.name);
+    else if (['BiasAdd', 'Add', 'AddV2'].includes(node.op)) uses.offset(constant, other, node.name);
   }
-  return uses;
+  return uses.all;
 }
 
-function graphUse(node: GraphNode, at: (index: number) => NamedTensor | null): WeightUse | null {
+function graphUse(
+  node: GraphNode,
+  at: (index: number) => NamedTensor | null,
+  after: number,
+): WeightUse | null {
   const weights = at(1);
   const isFused = node.op.startsWith('_Fused') || node.op.startsWith('Fused');
   switch (node.op) {
@@ -217,6 +220,7 @@ function graphUse(node: GraphNode, at: (index: number) => NamedTensor | null): W
         mean: at(3),
         variance: at(4),
         epsilon: typeof epsilon === 'number' ? epsilon : 1e-3,
+        after,
       };
     }
     default:
