@@ -10,7 +10,7 @@ export interface ColumnLoop {
   readonly column: string;
   /** Value that holds the columns: [N, J]. */
   readonly table: string;
-  /** Outputs that depend on the column, [N, ...]; they become [N, J, ...]. */
+  /** Outputs that depend on the column, [N, ...] with known sizes but the first; they become [N, J, ...]. */
   readonly outputs: readonly string[];
   /** Name of the free dimension J. */
   readonly dimension: string;
@@ -73,9 +73,15 @@ export function loopOverColumns(parts: GraphParts, loop: ColumnLoop): GraphParts
   const count = editor.node('Squeeze', [shape, editor.ints(0)]);
   const stacks = outputs.map((name) => `${prefix}stack_${name}`);
   editor.add({ op: 'Loop', inputs: [count, ''], outputs: stacks, attributes: { body: { graph } } });
+  const tableShape = editor.node('Shape', [table]);
   ports.forEach((port, i) => {
-    const perm = [1, 0, ...port.dims.slice(1).map((_, axis) => axis + 2)];
-    editor.node('Transpose', [stacks[i]], { perm }, port.name);
+    const rest = port.dims.slice(1).map(Number);
+    const columnsSecond = editor.node('Transpose', [stacks[i]], {
+      perm: [1, 0, ...rest.map((_, axis) => axis + 2)],
+    });
+    // A loop that did not run does not know how many rows it would have had.
+    const shape = editor.node('Concat', [tableShape, editor.ints(...rest)], { axis: 0 });
+    editor.node('Reshape', [columnsSecond, shape], {}, port.name);
     editor.withoutOutput(port.name);
     editor.output({ ...port, dims: [port.dims[0], dimension, ...port.dims.slice(1)] });
   });
