@@ -5,6 +5,7 @@ import type { GraphParts } from '../../../src/engine/onnx/graph.js';
 import { foldChannelFactors } from '../../../src/engine/onnx/passes/channelFactors.js';
 import { optimise, PASSES } from '../../../src/engine/onnx/passes/index.js';
 import { joinInverseChannels } from '../../../src/engine/onnx/passes/inverseChannels.js';
+import { oneHotAsRow } from '../../../src/engine/onnx/passes/oneHotRows.js';
 import { transposedAsPhases } from '../../../src/engine/onnx/passes/phases.js';
 import { startEngine } from '../../../src/engine/start.js';
 import { networkPart } from '../../../src/explain/networkPart.js';
@@ -115,7 +116,7 @@ describe('graph passes', () => {
 
   it('leave a graph alone in which they find nothing', () => {
     const parts = traced((x) => tf.relu(tf.sub(x, 2)), [2, 3]);
-    for (const pass of [foldChannelFactors, joinInverseChannels, transposedAsPhases])
+    for (const pass of [oneHotAsRow, foldChannelFactors, joinInverseChannels, transposedAsPhases])
       expect(pass(parts).nodes).toEqual(parts.nodes);
   });
 });
@@ -257,6 +258,40 @@ describe('transposed convolutions of few channels', () => {
       await expectSameNumbers(parts, phases, shape);
     },
   );
+});
+
+describe('the pullback of one class', () => {
+  const filters = normal(new Random(9), [1, 1, 6, 12]) as tf.Tensor4D;
+  const conv = {
+    stride: [1, 1] as [number, number],
+    padding: [0, 0] as [number, number],
+    dilation: [1, 1] as [number, number],
+    groups: 1,
+  };
+  const head = {
+    constants: [],
+    run: (x: tf.Tensor) =>
+      tf.mean(bcosConv2d(x as tf.Tensor4D, filters, { conv, b: 2, maxOut: 1, divisor: 1 }, true), [1, 2]),
+  };
+  const shape = [3, 4, 5, 6];
+
+  it('is one row of the weights where the class is the greatest', async () => {
+    const fn = (x: tf.Tensor) => {
+      const target = tf.oneHot(tf.argMax(head.run(x), 1) as tf.Tensor1D, 12, 1, 0, 'float32');
+      return pullBack(head, x, target).gradient;
+    };
+    const parts = traced(fn, shape);
+    const rows = oneHotAsRow(parts);
+    expect(count(rows, 'Conv')).toBe(count(parts, 'Conv') - 1);
+    expect(count(rows, 'Gather')).toBe(1);
+    await expectSameNumbers(parts, rows, shape);
+  });
+
+  it('stays a convolution for any other target', () => {
+    const fn = (x: tf.Tensor) => pullBack(head, x, tf.softmax(head.run(x))).gradient;
+    const parts = traced(fn, shape);
+    expect(oneHotAsRow(parts).nodes).toEqual(parts.nodes);
+  });
 });
 
 describe('the passes on a network', () => {

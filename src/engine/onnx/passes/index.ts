@@ -1,6 +1,7 @@
 import type { GraphParts } from '../graph.js';
 import { foldChannelFactors } from './channelFactors.js';
 import { joinInverseChannels } from './inverseChannels.js';
+import { oneHotAsRow } from './oneHotRows.js';
 import { nameResults } from './outputNames.js';
 import { transposedAsPhases } from './phases.js';
 
@@ -12,6 +13,7 @@ export type Pass = (parts: GraphParts) => GraphParts;
 
 /** In the order in which they run. */
 export const PASSES: readonly (readonly [name: string, pass: Pass])[] = [
+  ['one-hot rows', oneHotAsRow],
   ['channel factors', foldChannelFactors],
   ['inverse channels', joinInverseChannels],
   ['phases', transposedAsPhases],

@@ -140,6 +140,22 @@ export class Rewriter {
     return this.addConstant('float32', dims, data);
   }
 
+  /** A large constant whose numbers are computed when they are first read: most of those tried are not kept. */
+  lazyFloats(dims: Shape, compute: () => Float32Array): string {
+    const name = this.fresh();
+    let data: Float32Array | undefined;
+    this.constants.set(name, {
+      name,
+      type: 'float32',
+      dims,
+      get data() {
+        data ??= compute();
+        return data;
+      },
+    });
+    return name;
+  }
+
   /** A list of integers: a shape, axes, starts. */
   ints(values: readonly number[]): string {
     return this.addConstant('int64', [values.length], BigInt64Array.from(values, BigInt));

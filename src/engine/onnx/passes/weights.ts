@@ -125,7 +125,7 @@ export class ScaledConstants {
     const alike = this.known.get(base.name) ?? [];
     const found = alike.find((other) => other.axis === along && sameFactor(other.factor, factor));
     if (found !== undefined) return found.name;
-    const name = this.rewriter.floats(base.dims, multiplied(base, along, factor));
+    const name = this.rewriter.lazyFloats(base.dims, () => multiplied(base, along, factor));
     this.origins.set(name, { base, axis: along, factor });
     this.known.set(base.name, [...alike, { axis: along, factor, name }]);
     return name;
