@@ -55,8 +55,11 @@ const CASES: readonly (readonly [name: string, words: (out: string) => string[]]
   ['node, doing nothing', () => ['-e', '0']],
   ['tfjs, imported only', () => ['--input-type=module', '-e', "import '@tensorflow/tfjs'"]],
   ['library: ready, then one explanation', () => [join(root, 'bench', 'startupChild.mjs'), dist, image]],
-  ['fact predict', () => [join(root, 'bench', 'startupMain.mjs'), dist, 'predict', image]],
-  ['fact explain', (out) => [join(root, 'bench', 'startupMain.mjs'), dist, 'explain', image, '--out', out]],
+  ['fact predict', () => [join(root, 'bench', 'startupMain.mjs'), dist, 'predict', image, '--quiet']],
+  [
+    'fact explain',
+    (out) => [join(root, 'bench', 'startupMain.mjs'), dist, 'explain', image, '--quiet', '--out', out],
+  ],
 ];
 
 try {

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
-import { consoleLogger, FactError, type Logger, messageOf } from '../core/index.js';
+import { FactError, messageOf } from '../core/errors.js';
+import { consoleLogger, type Logger } from '../core/log.js';
 
 /** Options that every verb shares, after parsing. */
 export interface CliContext {

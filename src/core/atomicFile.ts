@@ -6,8 +6,10 @@ import {
   openSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { FactError, messageOf, systemCodeOf } from './errors.js';
 
@@ -80,6 +82,9 @@ export function writeFileAtomic(path: string, content: Uint8Array | string | Ite
   }
 }
 
+/** A replacement that is older than this was not finished by its process. */
+export const ABANDONED_MS = 10_000;
+
 /** Name of the folder to which an old target is moved while the new one takes its place. */
 function asideOf(target: string): string {
   return join(dirname(target), `.${basename(target)}.replaced`);
@@ -87,13 +92,15 @@ function asideOf(target: string): string {
 
 /**
  * Undoes a replacement that a killed process left half-way: where the target is gone and the old one still lies aside,
- * it gets its name back; an old one beside a new target is removed. Call before reading a folder that
- * `writeFolderAtomic` or `replaceFolder` writes. Throws FactError E_WRITE.
+ * it gets its name back; an old one beside a new target is removed. Readers of folders that `writeFolderAtomic` or
+ * `replaceFolder` writes call it with an age, so that they never undo what another process is doing just now.
+ * @param age how long ago, in milliseconds, the old one must have been moved aside. Throws FactError E_WRITE.
  */
-export function recoverFolder(target: string): void {
+export function recoverFolder(target: string, age = 0): void {
   const aside = asideOf(target);
   try {
-    if (!existsSync(aside)) return;
+    const found = statSync(aside, { throwIfNoEntry: false });
+    if (found === undefined || Date.now() - found.ctimeMs < age) return;
     if (existsSync(target)) rmSync(aside, { recursive: true, force: true });
     else renameSync(aside, target);
   } catch (error) {
@@ -128,6 +135,55 @@ export function replaceFolder(finished: string, target: string): void {
     rmSync(aside, { recursive: true, force: true });
   } catch (error) {
     throw writeError(target, error);
+  }
+}
+
+/**
+ * Writes pieces to an open file one after the other; while one is written, the next is made. A piece must not change
+ * after it was given. Rejects with the system's error.
+ */
+export async function writePieces(
+  handle: FileHandle,
+  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<void> {
+  let pending: Promise<void> = Promise.resolve();
+  const write = async (piece: Uint8Array): Promise<void> => {
+    for (let done = 0; done < piece.length; )
+      done += (await handle.write(piece, done, Math.min(LARGEST_WRITE, piece.length - done))).bytesWritten;
+  };
+  try {
+    for await (const piece of pieces) {
+      await pending;
+      pending = write(piece);
+      // A failure is reported by the next `await`; until then it is not unhandled.
+      pending.catch(() => {});
+    }
+  } finally {
+    await pending;
+  }
+}
+
+/** One call writes at most this much (the system's limit is 2 GB). */
+const LARGEST_WRITE = 2 ** 30;
+
+/** The same as `writeFileAtomic` for large files: pieces are made while others are written. Rejects with E_WRITE. */
+export async function writePiecesAtomic(path: string, pieces: Iterable<Uint8Array>): Promise<void> {
+  const folder = dirname(path);
+  const temporary = join(folder, `.${basename(path)}.${process.pid}.tmp`);
+  try {
+    mkdirSync(folder, { recursive: true });
+    const handle = await open(temporary, 'w');
+    try {
+      await writePieces(handle, pieces);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    renameSync(temporary, path);
+    flushFolder(folder);
+  } catch (error) {
+    removeLeftover(temporary);
+    throw error instanceof FactError ? error : writeError(path, error);
   }
 }
 

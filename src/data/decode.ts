@@ -1,5 +1,5 @@
 import sharp from 'sharp';
-import { FactError, messageOf } from '../core/index.js';
+import { FactError, messageOf } from '../core/errors.js';
 import { imageFormat } from './imageFormat.js';
 
 /** A decoded picture: 8-bit RGB, rows from the top, `data[(y * width + x) * 3 + channel]`. */

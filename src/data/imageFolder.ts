@@ -1,6 +1,6 @@
 import { readdirSync, realpathSync, statSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
-import { FactError, messageOf, systemCodeOf } from '../core/index.js';
+import { FactError, messageOf, systemCodeOf } from '../core/errors.js';
 import { readDatasetIndex } from './datasetIndex.js';
 import { IMAGE_EXTENSIONS } from './imageFormat.js';
 import type { ImageTable } from './imageTable.js';

@@ -1,4 +1,4 @@
-import { FactError } from '../core/index.js';
+import { FactError } from '../core/errors.js';
 
 export type ImageFormat = 'jpeg' | 'png' | 'gif' | 'webp' | 'tiff' | 'avif';
 

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
-import { FactError, messageOf, systemCodeOf } from '../core/index.js';
+import { FactError, messageOf, systemCodeOf } from '../core/errors.js';
 
 /**
  * Where the bytes of every picture of a data set lie: plain data that can be handed to worker threads without a copy of

@@ -1,4 +1,4 @@
-import { FactError } from '../core/index.js';
+import { FactError } from '../core/errors.js';
 import { findImages, kindOf } from './imageFolder.js';
 
 /**

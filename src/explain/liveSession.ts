@@ -2,11 +2,22 @@ import type { ProgramStore } from '../engine/compile.js';
 import { currentEngine } from '../engine/current.js';
 import { type StartOptions, startEngine } from '../engine/start.js';
 import { loadModel } from '../models/loadModel.js';
+import type { ModelSpec } from '../models/spec.js';
 import type { ExplainPrograms } from './explainPrograms.js';
 import { createPrograms } from './programs.js';
+import type { ReportContext } from './report.js';
 import { matchSae } from './sae.js';
-import type { SessionDescription } from './session.js';
 import { type ChosenSaes, openSaes } from './shipped.js';
+
+/** What is known of an opened network without loading it. */
+export interface SessionDescription {
+  readonly spec: ModelSpec;
+  readonly autoencoders: ReportContext['autoencoders'];
+  readonly lowerConstants: readonly string[];
+  readonly upperConstants: readonly string[];
+  /** Folders of the autoencoders among which those were chosen. */
+  readonly saeFolders: readonly string[];
+}
 
 /** A network and its autoencoders, loaded, with their programs. */
 export interface LiveSession {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import type { NamedTensor } from '../convert/dtypes.js';
 import { readSafetensors, writeSafetensors } from '../convert/safetensors.js';
-import { writeFileAtomic, writeFolderAtomic } from '../core/atomicFile.js';
+import { ABANDONED_MS, recoverFolder, writeFileAtomic, writeFolderAtomic } from '../core/atomicFile.js';
 import { FactError, messageOf } from '../core/errors.js';
 import { fromFloat16, toFloat16 } from '../core/float16.js';
 import { sha256, sha256File } from '../core/hash.js';
@@ -217,6 +217,7 @@ function weightOf(
  * cfg.json, or its hash), and the safetensors reader's errors.
  */
 export async function loadSae(folder: string): Promise<Sae> {
+  recoverFolder(folder, ABANDONED_MS);
   const configPath = join(folder, SAE_CONFIG_FILE);
   const config = parseSaeConfig(configPath, new TextDecoder().decode(readOrThrow(configPath)));
   const weightsPath = join(folder, SAE_WEIGHTS_FILE);

@@ -4,7 +4,7 @@ import type { DiskCache } from '../core/diskCache.js';
 import type { StartOptions } from '../engine/start.js';
 import type { ModelSpec } from '../models/spec.js';
 import { BaseExplainer, DEFAULT_TOP } from './baseExplainer.js';
-import type { LiveSession } from './liveSession.js';
+import type { LiveSession, SessionDescription } from './liveSession.js';
 import {
   defaultModelFolder,
   MODEL_FILES,
@@ -15,16 +15,6 @@ import {
 import { identityKey } from './programKey.js';
 import type { ReportContext } from './report.js';
 import { ProgramShelf, ShelvedPrograms } from './storedPrograms.js';
-
-/** What is known of an opened network without loading it. */
-export interface SessionDescription {
-  readonly spec: ModelSpec;
-  readonly autoencoders: ReportContext['autoencoders'];
-  readonly lowerConstants: readonly string[];
-  readonly upperConstants: readonly string[];
-  /** Folders of the autoencoders among which those were chosen. */
-  readonly saeFolders: readonly string[];
-}
 
 /** A network with its autoencoders, ready to explain. */
 export interface ExplainSession {

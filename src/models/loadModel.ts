@@ -3,6 +3,7 @@ import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import type { z } from 'zod';
+import { ABANDONED_MS, recoverFolder } from '../core/atomicFile.js';
 import { FactError, messageOf, systemCodeOf } from '../core/errors.js';
 import { fromFloat16 } from '../core/float16.js';
 import type { BcosModel } from './bcosModel.js';
@@ -126,6 +127,7 @@ function readWeights(path: string, model: BcosModel, stored: readonly StoredWeig
  * Throws FactError E_MODEL_MISSING, E_MODEL_UNREADABLE, E_MODEL_CORRUPT, E_MODEL_UNKNOWN.
  */
 export async function loadModel(folder: string): Promise<BcosModel> {
+  recoverFolder(folder, ABANDONED_MS);
   const specPath = join(folder, SPEC_FILE);
   const spec = parsePart(specPath, readPart(folder, SPEC_FILE), modelSpecSchema);
   const modelPath = join(folder, MODEL_FILE);

@@ -134,6 +134,13 @@ describe('replacing a folder', () => {
     expect(readdirSync(root)).toEqual(['model']);
   });
 
+  it('that another process may be doing just now is left alone by readers', () => {
+    const root = folder();
+    const target = killedHalfWay(root);
+    recoverFolder(target, 60_000);
+    expect(readdirSync(root)).toEqual(['.model.replaced']);
+  });
+
   it('with a folder that is not there leaves the old one', () => {
     const root = folder();
     const target = join(root, 'model');
