@@ -94,8 +94,8 @@ export function lit(photo: Picture, light: ArrayLike<number>): Picture {
   const data = new Uint8Array(photo.data.length);
   for (let i = 0; i < light.length; i++) {
     const at = i * 3;
-    const [r, g, b] = photo.data.subarray(at, at + 3);
-    const grey = BACKGROUND + (0.299 * r + 0.587 * g + 0.114 * b - BACKGROUND) * FAINT;
+    const luminance = 0.299 * photo.data[at] + 0.587 * photo.data[at + 1] + 0.114 * photo.data[at + 2];
+    const grey = BACKGROUND + (luminance - BACKGROUND) * FAINT;
     for (let c = 0; c < 3; c++) data[at + c] = Math.round(grey + (photo.data[at + c] - grey) * light[i]);
   }
   return { width: photo.width, height: photo.height, data };
@@ -134,5 +134,7 @@ export function contributionPicture(map: PixelMap, width: number): Picture {
   const smooth = smoothed(map);
   const large = resizeMap(smooth, [map.height, map.width], [height, width]);
   const colours = contributionColours(large, contributionCutoff(large));
-  return { width, height, data: Uint8Array.from(colours, (v) => Math.round(255 * v)) };
+  const data = new Uint8Array(colours.length);
+  for (let i = 0; i < data.length; i++) data[i] = Math.round(255 * colours[i]);
+  return { width, height, data };
 }

@@ -25,7 +25,7 @@ export interface GradientPictureOptions {
 /** Percentile with linear interpolation between order statistics. NaN of no values. */
 export function percentile(values: ArrayLike<number>, percent: number): number {
   if (values.length === 0) return Number.NaN;
-  const sorted = Float64Array.from(values).sort();
+  const sorted = new Float64Array(values).sort();
   const position = (percent / 100) * (sorted.length - 1);
   const low = Math.floor(position);
   const high = Math.min(low + 1, sorted.length - 1);
@@ -79,7 +79,9 @@ export function contributionMap(
 
 /** Limit at which a contribution map is clipped when drawn: the percentile of its absolute values. */
 export function contributionCutoff(map: ArrayLike<number>, percent = 99.5): number {
-  return percentile(Float64Array.from(map, Math.abs), percent);
+  const sizes = new Float64Array(map.length);
+  for (let i = 0; i < sizes.length; i++) sizes[i] = Math.abs(map[i]);
+  return percentile(sizes, percent);
 }
 
 /** Colours and opacity of a linear map: [height, width, 4] in [0, 1]. Formula at the head of this file. */
