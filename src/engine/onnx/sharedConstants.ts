@@ -19,7 +19,7 @@ const TOLERANCE = 2e-6;
 /** Elements of the source tried as the place that factors are measured from. */
 const TRIES = 64;
 /** Lines along an axis on which a factor is looked for. */
-const LINES = 16;
+const LINES = 24;
 
 /** How one array is made of another; axes of size 1 are left out. */
 export interface Derivation {
@@ -88,6 +88,11 @@ class View {
   }
 }
 
+/** The i-th of places that follow no pattern. */
+function scattered(i: number, length: number): number {
+  return (Math.imul(i, 0x9e3779b1) >>> 0) % length;
+}
+
 /** b / a at a place of the result; undefined where a is 0. */
 function ratioAt(view: View, a: Float32Array, b: Float32Array, place: number): number | undefined {
   const value = a[view.source(place)];
@@ -108,7 +113,7 @@ function factorsAlong(
   const stride = view.strides[axis];
   const here = view.index(place, axis);
   const lines = Array.from({ length: LINES }, (_, i) => {
-    const other = i === 0 ? place : Math.floor((b.length * i) / LINES);
+    const other = i === 0 ? place : scattered(i, b.length);
     return other - view.index(other, axis) * stride;
   });
   return Float64Array.from({ length: view.sizes[axis] }, (_, i) => {
@@ -136,7 +141,7 @@ function holds(view: View, a: Float32Array, b: Float32Array, rule: Derivation, s
 function deriveIn(layout: Layout, a: Float32Array, b: Float32Array): Derivation | null {
   const view = new View(layout);
   const step = Math.max(1, Math.floor(b.length / SAMPLES) | 1);
-  const places = Array.from({ length: TRIES }, (_, i) => Math.floor((b.length * (2 * i + 1)) / (2 * TRIES)));
+  const places = Array.from({ length: TRIES }, (_, i) => scattered(i + 1, b.length));
   const place = places.find((one) => ratioAt(view, a, b, one));
   const ratio = place === undefined ? undefined : ratioAt(view, a, b, place);
   if (place === undefined || ratio === undefined) return null;
