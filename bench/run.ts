@@ -40,6 +40,7 @@ const { values: options } = parseArgs({
     'torch-compile': { type: 'boolean', default: false },
     separate: { type: 'boolean', default: false },
     wasm: { type: 'boolean', default: false },
+    tensorflow: { type: 'boolean', default: false },
     out: { type: 'string' },
   },
 });
@@ -57,6 +58,7 @@ function torchServer(): BenchServer {
 
 const live = { torch: torchServer(), onnx: nodeServer('onnx', 'onnx') };
 const wasm = options.wasm ? nodeServer('wasm', 'wasm') : null;
+const tensorflow = options.tensorflow ? nodeServer('tensorflow', 'tensorflow') : null;
 
 const reference: Program = { label: 'PyTorch NCHW', server: () => live.torch, caseOf: (name) => name };
 const channelsLast: Program = {
@@ -186,6 +188,10 @@ for (const benchCase of selectCases(options)) {
     const program = { label: 'fact-tfjs wasm (1 thread)', server: () => wasm, caseOf: (n: string) => n };
     measured.push((await measure(name, [reference, program], Number(options.seconds)))[1]);
   }
+  if (tensorflow !== null) {
+    const program = { label: 'fact-tfjs tensorflow', server: () => tensorflow, caseOf: (n: string) => n };
+    measured.push((await measure(name, [reference, program], Number(options.seconds)))[1]);
+  }
   rows.push(...measured);
   const cost = name === 'sae' || name.endsWith('/train') ? null : await live.onnx.ask(`cost ${name}`);
   if (cost !== null) costs.push(costCells(name, cost as GraphCost, own.wallMs, rates));
@@ -229,4 +235,4 @@ const report = [
 ].join('\n');
 console.log(report);
 if (options.out !== undefined) writeFileSync(options.out, `${report}\n`);
-for (const server of [live.torch, live.onnx, wasm]) server?.close();
+for (const server of [live.torch, live.onnx, wasm, tensorflow]) server?.close();
