@@ -170,27 +170,31 @@ describe('processes', () => {
     expect(readdirSync(join(folder, 'cache/zoo'))).toEqual([`net-${PREFIX}.pth`]);
   });
 
-  it('one interrupted, and one killed, leave a part that the next goes on from', async () => {
-    const half = CONTENT.length / 2;
-    server.handler = (_request, response) => {
-      response.writeHead(200, { 'content-length': CONTENT.length, etag: '"v"' });
-      response.write(CONTENT.subarray(0, half)); // and then nothing
-    };
-    const partOf = (): number => {
-      const path = join(folder, 'cache/zoo', `net-${PREFIX}.pth.part`);
-      return existsSync(path) ? statSync(path).size : 0;
-    };
-    const arrived = async (): Promise<void> => {
-      while (partOf() < half) await new Promise((resolve) => setTimeout(resolve, 20));
-    };
-    const first = start();
-    await arrived();
-    first.child.kill('SIGINT');
-    expect((await first.done).status).toBe(130);
-    expect(partOf()).toBe(half);
-    expect(existsSync(join(folder, 'cache/zoo', `net-${PREFIX}.pth.lock`))).toBe(false);
-    server.handler = (request, response) => serve(CONTENT, request, response, { etag: '"v"' });
-    expect((await get()).fetched).toBe(true);
-    expect(server.seen.at(-1)?.range).toBe(`bytes=${half}-`);
-  });
+  it.each(['SIGINT', 'SIGKILL'] as const)(
+    'one that %s ends leaves a part that the next goes on from',
+    async (name) => {
+      const half = CONTENT.length / 2;
+      server.handler = (_request, response) => {
+        response.writeHead(200, { 'content-length': CONTENT.length, etag: '"v"' });
+        response.write(CONTENT.subarray(0, half)); // and then nothing
+      };
+      const partOf = (): number => {
+        const path = join(folder, 'cache/zoo', `net-${PREFIX}.pth.part`);
+        return existsSync(path) ? statSync(path).size : 0;
+      };
+      const arrived = async (): Promise<void> => {
+        while (partOf() < half) await new Promise((resolve) => setTimeout(resolve, 20));
+      };
+      const first = start();
+      await arrived();
+      first.child.kill(name);
+      expect((await first.done).status).toBe(name === 'SIGINT' ? 130 : null);
+      expect(partOf()).toBe(half);
+      // A killed process cannot take its lock away: the next one sees that its owner is gone.
+      expect(existsSync(join(folder, 'cache/zoo', `net-${PREFIX}.pth.lock`))).toBe(name === 'SIGKILL');
+      server.handler = (request, response) => serve(CONTENT, request, response, { etag: '"v"' });
+      expect((await get()).fetched).toBe(true);
+      expect(server.seen.at(-1)?.range).toBe(`bytes=${half}-`);
+    },
+  );
 });
