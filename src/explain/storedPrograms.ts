@@ -86,14 +86,21 @@ export class ProgramShelf<D> {
     const key = programKey(this.identity, name, size);
     const entry = this.cache.read(key);
     if (entry === null) return null;
+    let runtime: OrtRuntime;
+    try {
+      this.runtime ??= OrtRuntime.load(this.threads, 'graphs');
+      runtime = await this.runtime;
+    } catch {
+      // It no longer loads: starting the engine will say why.
+      this.runtime = null;
+      return null;
+    }
     try {
       const { layout, description } = entry.note as StoredNote<D>;
-      this.runtime ??= OrtRuntime.load(this.threads, 'graphs');
-      return { graph: await StoredGraph.open(await this.runtime, entry.bytes, layout), description };
+      return { graph: await StoredGraph.open(runtime, entry.bytes, layout), description };
     } catch {
-      // A damaged entry, or an ONNX Runtime that no longer works: the network is compiled anew and says what is wrong.
+      // Not a graph that this runtime takes: it is compiled anew.
       this.cache.remove(key);
-      this.runtime = null;
       return null;
     }
   }
