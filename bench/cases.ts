@@ -16,6 +16,7 @@ import {
 } from '../src/explain/conceptProgram.js';
 import { networkPart } from '../src/explain/networkPart.js';
 import { runPart } from '../src/explain/parts.js';
+import { RunningNorm } from '../src/layers/norm.js';
 import { type BcosModel, createModel } from '../src/models/index.js';
 import { lossFunction } from '../src/train/losses/losses.js';
 import { createTrainingVariables } from '../src/train/optimizerState.js';
@@ -86,6 +87,19 @@ function topTarget(scores: tf.Tensor2D): tf.Tensor2D {
 function images(c: NetworkCase, batch: number, random: Random): tf.Tensor4D {
   const values = Float32Array.from({ length: batch * c.side * c.side * 3 }, () => random.next());
   return tf.tensor4d(values, [batch, c.side, c.side, 3]);
+}
+
+/**
+ * Gives each norm the variances of an image, as training would: with a fresh network's variances of 1, responses and
+ * gradients fade from layer to layer until they are denormal numbers, with which processors are slow.
+ */
+function calibrate(model: BcosModel, x: tf.Tensor4D): void {
+  for (const layer of model.network.layers) {
+    if (layer instanceof RunningNorm) Object.defineProperty(layer, 'momentum', { value: 1 });
+  }
+  const one = x.slice([0, 0, 0, 0], [1, -1, -1, -1]);
+  tf.tidy(() => model.network.apply(one, { training: true }) as tf.Tensor);
+  one.dispose();
 }
 
 type Program = (input: tf.Tensor4D) => Record<string, tf.Tensor>;
@@ -220,8 +234,19 @@ export function prepareCase(name: string): Case {
   const model = createModel(c.arch);
   const x = images(c, Number(batch), random);
   if (task === 'train') return { run: training(model, x, random) };
-  if (task === 'inference') return programCase(name, x, inference(model), 'logits');
-  if (task === 'class') return programCase(name, x, classExplanation(model), 'map');
+  calibrate(model, x);
   const [withMaps, total] = task === 'maps' ? [true, 'maps'] : [false, 'contributions'];
-  return programCase(name, x, conceptExplanation(model, randomSae(c, random), c.tap, withMaps), total);
+  const sae = task === 'concepts' || task === 'maps' ? randomSae(c, random) : null;
+  const prepared =
+    sae !== null
+      ? programCase(name, x, conceptExplanation(model, sae, c.tap, withMaps), total)
+      : task === 'inference'
+        ? programCase(name, x, inference(model), 'logits')
+        : programCase(name, x, classExplanation(model), 'map');
+  const dispose = (): void => {
+    prepared.dispose?.();
+    tf.dispose([x, ...(sae === null ? [] : [sae.encoder, sae.decoder])]);
+    model.network.dispose();
+  };
+  return { ...prepared, dispose };
 }

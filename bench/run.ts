@@ -174,14 +174,18 @@ async function machine(): Promise<{ rates: Rates; text: string }> {
 
 const { rates, text } = await machine();
 const rows: Row[] = [];
+let family = '';
 const costs: string[][] = [];
 const goals: string[][] = [];
 for (const benchCase of selectCases(options)) {
   const { name, goal } = benchCase;
-  if (options.separate && rows.length > 0) {
+  // Memory that one network's cases leave behind would count as the next one's.
+  const [network] = name.split('/');
+  if (rows.length > 0 && (options.separate || network !== family)) {
     for (const server of Object.values(live)) server.close();
     Object.assign(live, { torch: torchServer(), onnx: nodeServer('onnx', 'onnx') });
   }
+  family = network;
   const measured = await measure(name, programsOf(benchCase), Number(options.seconds));
   const own = measured[measured.length - 1];
   if (wasm !== null && benchCase.onWasm) {

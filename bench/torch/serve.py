@@ -11,7 +11,7 @@ import time
 import torch
 import torch.nn.functional as F
 
-from networks import explanation_mode, resnet18, resnet20, resnet50, vitc_s
+from networks import UncenteredBatchNorm, explanation_mode, resnet18, resnet20, resnet50, vitc_s
 
 THREADS = int(os.environ.get("BENCH_THREADS", "2"))
 torch.set_num_threads(THREADS)
@@ -29,6 +29,20 @@ MAPS = 3
 
 def encode(image):
     return torch.cat([image, 1 - image], 1)
+
+
+def calibrate(network, x):
+    """Gives each norm the variances of an image, as training would: else responses fade to denormal numbers."""
+
+    def measure(norm, inputs):
+        norm.running_var.copy_(inputs[0].var((0, 2, 3), unbiased=False))
+
+    norms = [module for module in network.modules() if isinstance(module, UncenteredBatchNorm)]
+    hooks = [norm.register_forward_pre_hook(measure) for norm in norms]
+    with torch.no_grad():
+        network(x[:1])
+    for hook in hooks:
+        hook.remove()
 
 
 def training_case(network, image, classes):
@@ -97,6 +111,7 @@ def network_case(name, batch, task, variant):
     if task == "train":
         return training_case(network, image, size["classes"])
     network.eval()
+    calibrate(network, encode(image))
     explanation_mode(network, task != "inference")
     for parameter in network.parameters():
         parameter.requires_grad_(False)
