@@ -1,6 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { FactError } from '../../src/core/errors.js';
 import { startEngine } from '../../src/engine/start.js';
 import { testEngine } from '../engineName.js';
 import { type GoldenSuite, type GoldenSuiteCase, worstCheck } from './checks.js';
@@ -56,7 +57,11 @@ if (folder === null) {
   console.error('error: no folder of golden numbers\nName one: FACT_GOLDENS=DIR npm run test:goldens');
   process.exit(1);
 }
-const started = await startEngine({ engine: testEngine() });
+const started = await startEngine({ engine: testEngine() }).catch((error: unknown) => {
+  if (!(error instanceof FactError)) throw error;
+  console.error(`not run: ${error.message}\n${error.remedy}`);
+  process.exit(1);
+});
 const filter = process.argv[2] ?? '';
 console.log(`engine ${started.name}, goldens ${folder}`);
 console.log('case\tworst tensor\terror\ttolerance\tresult');

@@ -9,7 +9,7 @@ export function otherLibrary(): string | null {
     const manifest = `@koromix/koffi-${process.platform}-${process.arch}/package.json`;
     const root = dirname(createRequire(require.resolve('koffi')).resolve(manifest));
     const names = readdirSync(root, { recursive: true, encoding: 'utf8' });
-    const name = names.find((path) => path.endsWith('.node'));
+    const name = names.find((path) => path.endsWith('.node') && !path.includes('musl'));
     return name === undefined ? null : join(root, name);
   } catch {
     return null;
