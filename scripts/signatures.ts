@@ -3,34 +3,51 @@
  * npx tsx scripts/signatures.ts
  */
 import { writeFileSync } from 'node:fs';
-import { digestOf, headOf, type Signature, sketchOf } from '../src/convert/signature.js';
+import { digestOf, headOf, type Signature, shapesDigestOf, sketchOf } from '../src/convert/signature.js';
 import { startEngine } from '../src/engine/start.js';
 import { createModel } from '../src/models/createModel.js';
+import type { ModelEntry } from '../src/models/modelEntry.js';
+import type { ResolvedOptions } from '../src/models/options.js';
 import { listModels } from '../src/models/registry.js';
 
 await startEngine({ engine: 'cpu' });
-const byDigest = new Map<string, Signature & { archs: string[] }>();
-for (const { name } of listModels()) {
+const byDigest = new Map<string, Omit<Signature, 'archs'> & { archs: [string, number][] }>();
+/** Published networks before general ones, then the norms of the published networks. */
+const rank = (entry: ModelEntry): number => {
+  const { norm } = entry.defaults as Partial<ResolvedOptions>;
+  const isUsual = norm === undefined || norm === 'bnu' || norm === 'identity';
+  return 2 * Number(entry.general) + Number(!isUsual);
+};
+for (const { name, defaults } of listModels().toSorted((a, b) => rank(a) - rank(b))) {
   const model = createModel(name, { weights: 'zero' });
   const tensors = model.stateDict();
   const digest = digestOf(tensors);
   const known = byDigest.get(digest);
+  const arch: [string, number] = [name, defaults.numClasses];
   if (known === undefined)
     byDigest.set(digest, {
-      archs: [name],
+      archs: [arch],
+      rows: (defaults as Partial<ResolvedOptions>).maxOut ?? 1,
       digest,
+      shapes: shapesDigestOf(tensors),
       first: tensors[0].name,
       head: headOf(tensors)?.name ?? '',
       sketch: sketchOf(tensors),
     });
-  else known.archs.push(name);
+  else known.archs.push(arch);
   model.dispose();
   process.stderr.write(`${name} ${digest}\n`);
 }
+// A general network is named only where no other one has its names and shapes.
+const generals = new Set(listModels().flatMap(({ name, general }) => (general ? [name] : [])));
+for (const signature of byDigest.values()) {
+  const others = signature.archs.filter(([name]) => !generals.has(name));
+  if (others.length > 0) signature.archs = others;
+}
 const rows = [...byDigest.values()].map((signature: Signature) => {
-  const { archs, digest, first, head, sketch } = signature;
-  const names = archs.map((arch) => `'${arch}'`).join(', ');
-  return `  {\n    archs: [${names}],\n    digest: '${digest}',\n    first: '${first}',\n    head: '${head}',\n    sketch:\n      '${sketch}',\n  },`;
+  const { archs, rows: perClass, digest, shapes, first, head, sketch } = signature;
+  const names = archs.map(([arch, classes]) => `['${arch}', ${classes}]`).join(', ');
+  return `  {\n    archs: [${names}],\n    rows: ${perClass},\n    digest: '${digest}',\n    shapes: '${shapes}',\n    first: '${first}',\n    head: '${head}',\n    sketch:\n      '${sketch}',\n  },`;
 });
 writeFileSync(
   new URL('../src/convert/signatures.ts', import.meta.url),

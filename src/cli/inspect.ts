@@ -1,18 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import {
-  byteLengthOf,
-  isFolder,
-  isModelFolder,
-  type NamedTensor,
-  readAny,
-  recognise,
-  tensorsOfModel,
-} from '../convert/index.js';
-import { FactError } from '../core/index.js';
-import { startEngine } from '../engine/start.js';
-import { loadModel } from '../models/index.js';
+import { byteLengthOf, type NamedTensor } from '../convert/dtypes.js';
+import { readCheckpoint } from '../convert/readCheckpoint.js';
+import { recognise } from '../convert/recognise.js';
+import { isFolder, isModelFolder } from '../convert/targets.js';
+import { modelJsonPath, readTfjs } from '../convert/tfjs/readTfjs.js';
+import { FactError } from '../core/errors.js';
 import { MODEL_FILE } from '../models/modelFile.js';
 import { runVerb, verb } from './context.js';
 
@@ -49,7 +43,8 @@ function rowsOf(tensors: readonly NamedTensor[]): Inspection['tensors'] {
 }
 
 async function inspectFile(path: string): Promise<Inspection> {
-  const checkpoint = await readAny(path);
+  const json = modelJsonPath(path, isFolder(path));
+  const checkpoint = json === null ? await readCheckpoint(path) : await readTfjs(json);
   const known = recognise(checkpoint.tensors);
   return {
     file: path,
@@ -70,6 +65,12 @@ async function inspectFolder(path: string): Promise<Inspection> {
       message: `${path} is a folder without a network (no fact.json)`,
       remedy: 'Name a checkpoint file or the folder of a saved network.',
     });
+  // Only here is a network built: the libraries that it needs are not loaded for files.
+  const [{ startEngine }, { loadModel }, { tensorsOfModel }] = await Promise.all([
+    import('../engine/start.js'),
+    import('../models/loadModel.js'),
+    import('../convert/modelState.js'),
+  ]);
   await startEngine({ engine: 'cpu' });
   const model = await loadModel(path);
   try {

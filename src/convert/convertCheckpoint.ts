@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { writeFileAtomic } from '../core/atomicFile.js';
+import { writeFileAtomic, writePiecesAtomic } from '../core/atomicFile.js';
 import { FactError, messageOf } from '../core/errors.js';
 import { silentLogger } from '../core/log.js';
 import type { BcosModel } from '../models/bcosModel.js';
@@ -15,10 +15,10 @@ import { compareNetworks, type InputParity, parityInputs } from './networkParity
 import { compareWithOnnx } from './onnx/runOnnx.js';
 import { compareTensors, type Parity } from './parity.js';
 import type { ParityReport } from './parityReport.js';
-import { writePyTorch } from './pytorchWriter.js';
+import { encodePyTorch } from './pytorchWriter.js';
 import { type Checkpoint, readCheckpoint } from './readCheckpoint.js';
 import { recognise } from './recognise.js';
-import { writeSafetensors } from './safetensors.js';
+import { encodeSafetensors } from './safetensors.js';
 import { metadataOfSpec } from './specMetadata.js';
 import { checkTarget, isFolder, isModelFolder, type TargetFormat, targetFormat, usage } from './targets.js';
 import { modelJsonPath, readTfjs } from './tfjs/readTfjs.js';
@@ -140,9 +140,11 @@ async function writeTarget(
         valuesOf: plannedWeights(network.model, network.plan),
       });
   } else if (format === 'pytorch') {
-    writePyTorch(target, tensors, extname(target).toLowerCase() === '.ckpt' ? 'state_dict' : null);
+    const under = extname(target).toLowerCase() === '.ckpt' ? 'state_dict' : null;
+    await writePiecesAtomic(target, encodePyTorch(tensors, under));
   } else if (format === 'safetensors') {
-    writeSafetensors(target, tensors, new Map([['format', 'pt'], ...source.metadata]));
+    const metadata = new Map([['format', 'pt'], ...source.metadata]);
+    await writePiecesAtomic(target, encodeSafetensors(tensors, metadata));
   } else if (options.exportOnnx !== undefined) {
     writeFileAtomic(target, options.exportOnnx(filled(source), { taps: options.taps ?? [], dtype }));
   }

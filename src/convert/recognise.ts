@@ -1,8 +1,14 @@
-import type { ModelEntry } from '../models/modelEntry.js';
 import type { ResolvedOptions } from '../models/options.js';
-import { modelEntry } from '../models/registry.js';
 import type { NamedTensor } from './dtypes.js';
-import { digestOf, headOf, likeness, type NamedShape, shapesDigest, sketchOf } from './signature.js';
+import {
+  digestOf,
+  headOf,
+  likeness,
+  type NamedShape,
+  type Signature,
+  shapesDigest,
+  sketchOf,
+} from './signature.js';
 import { SIGNATURES } from './signatures.js';
 import { isAveragePrefix } from './stateCopies.js';
 
@@ -131,16 +137,12 @@ function below(tensors: readonly NamedTensor[], prefix: string, prefixes: readon
     .map(({ name, shape }) => ({ name: name.slice(prefix.length), shape }));
 }
 
-/** Published networks before general ones, the right number of classes, then the norms of the published networks. */
-function ranked(archs: readonly string[], classes: number | undefined): readonly ModelEntry[] {
-  const entries = archs.map(modelEntry);
-  const rank = (entry: ModelEntry): number => {
-    const { norm } = entry.defaults as Partial<ResolvedOptions>;
-    const isUsual = norm === undefined || norm === 'bnu' || norm === 'identity';
-    return 4 * Number(entry.general) + 2 * Number(entry.defaults.numClasses !== classes) + Number(!isUsual);
-  };
-  const isSome = entries.some((entry) => !entry.general);
-  return entries.filter((entry) => !entry.general || !isSome).toSorted((a, b) => rank(a) - rank(b));
+/** The networks of a signature, those with the right number of classes first. */
+function matched(archs: Signature['archs'], classes: number | undefined): Recognised {
+  const rank = ([, own]: Signature['archs'][number]): number => Number(own !== classes);
+  const [[arch, own], ...others] = archs.toSorted((x, y) => rank(x) - rank(y));
+  const options = classes === undefined || own === classes ? {} : { numClasses: classes };
+  return { arch, options, alike: others.map(([name]) => name) };
 }
 
 /** Networks of the registry with exactly these names and shapes, at any number of classes. */
@@ -149,14 +151,9 @@ function fromSignature(shapes: readonly NamedShape[]): Recognised | null {
   const signature = SIGNATURES.find((known) => known.digest === digest);
   if (signature === undefined) return null;
   const rows = headOf(shapes)?.shape[0];
-  const [first] = signature.archs.map(modelEntry);
-  const { maxOut } = first.defaults as Partial<ResolvedOptions>;
-  const classes = rows === undefined ? undefined : rows / (maxOut ?? 1);
+  const classes = rows === undefined ? undefined : rows / signature.rows;
   if (classes !== undefined && !(Number.isInteger(classes) && classes > 0)) return null;
-  const [best, ...others] = ranked(signature.archs, classes);
-  const options =
-    classes === undefined || best.defaults.numClasses === classes ? {} : { numClasses: classes };
-  return { arch: best.name, options, alike: others.map((entry) => entry.name) };
+  return matched(signature.archs, classes);
 }
 
 /**
@@ -186,14 +183,13 @@ export function recognise(tensors: readonly NamedTensor[]): Recognised | null {
  */
 export function recogniseShapes(shapes: readonly (readonly number[])[]): Recognised | null {
   const digest = shapesDigest(shapes, shapes.length - 1);
-  const archs = SIGNATURES.filter((known) => known.shapes === digest).flatMap((known) => known.archs);
-  if (archs.length === 0) return null;
-  const [rows] = shapes[shapes.length - 1];
-  const { maxOut } = modelEntry(archs[0]).defaults as Partial<ResolvedOptions>;
-  const classes = rows / (maxOut ?? 1);
-  const [best, ...others] = ranked(archs, classes);
-  const options = best.defaults.numClasses === classes ? {} : { numClasses: classes };
-  return { arch: best.name, options, alike: others.map((entry) => entry.name) };
+  const known = SIGNATURES.filter((signature) => signature.shapes === digest);
+  if (known.length === 0) return null;
+  const classes = shapes[shapes.length - 1][0] / known[0].rows;
+  return matched(
+    known.flatMap(({ archs }) => archs),
+    classes,
+  );
 }
 
 /** The network whose names and shapes are most like those of a checkpoint; null where none shares any. */
@@ -205,8 +201,7 @@ export function nearestArchitecture(tensors: readonly NamedTensor[]): Nearest | 
     const sketch = sketchOf(below(tensors, prefix, prefixes));
     for (const known of SIGNATURES) {
       const share = likeness(sketch, known.sketch);
-      if (share > (best?.likeness ?? 0))
-        best = { arch: ranked(known.archs, undefined)[0].name, likeness: share };
+      if (share > (best?.likeness ?? 0)) best = { arch: known.archs[0][0], likeness: share };
     }
   }
   return best;

@@ -6,8 +6,10 @@ export type NamedShape = Pick<NamedTensor, 'name' | 'shape'>;
 
 /** What is kept of a network's state dict to know it again. */
 export interface Signature {
-  /** Networks of the registry with these names and shapes, at any number of classes. */
-  readonly archs: readonly string[];
+  /** Networks of the registry with these names and shapes, the usual ones first, each with its number of classes. */
+  readonly archs: readonly (readonly [name: string, classes: number])[];
+  /** Rows of the head for each class (MaxOut). */
+  readonly rows: number;
   /** Of all names and shapes in any order, counters and the number of classes aside. */
   readonly digest: string;
   /** Of the shapes of filters and matrices alone, for files that do not keep names. */

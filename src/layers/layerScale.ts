@@ -23,7 +23,10 @@ export class LayerScale extends tf.layers.Layer {
 
   constructor(config: LayerScaleConfig) {
     super(config as ConstructorParameters<typeof tf.layers.Layer>[0]);
-    this.parameter = oneOf(this.name, 'parameter', config.parameter ?? 'layer_scale', PARAMETERS);
+    // tfjs's own loader turns the text "layer_scale" of a saved network into "layerScale".
+    const given: string = config.parameter ?? 'layer_scale';
+    const parameter = given === 'layerScale' ? 'layer_scale' : given;
+    this.parameter = oneOf(this.name, 'parameter', parameter, PARAMETERS);
     this.initial = finiteNumber(this.name, 'initial', config.initial ?? 1e-6);
   }
 

@@ -70,38 +70,48 @@ export function layersUses(topology: JsonObject, weights: Weights): WeightUse[] 
     const own = byLayer.get(layer) ?? new Map<string, NamedTensor>();
     byLayer.set(layer, own.set(parameter, tensor));
   }
-  let count = 0;
-  let lastWeights = -1;
-  return layersIn(topology).flatMap((layer): WeightUse[] => {
+  const uses = new UseList();
+  let previous = '';
+  for (const layer of layersIn(topology)) {
     const config = objectOf(layer.get('config'));
-    const own = byLayer.get(textOf(config.get('name')));
-    if (own === undefined) return [];
+    const name = textOf(config.get('name'));
+    const inputs = inputsOf(layer.get('inbound_nodes'));
+    if (inputs.length === 0) inputs.push(previous);
+    previous = name;
+    uses.flow(inputs, [name]);
+    const own = byLayer.get(name);
+    if (own === undefined) continue;
     const kernel = own.get('kernel') ?? own.get('depthwise_kernel');
+    const part = (parameter: string): NamedTensor | null => own.get(parameter) ?? null;
     if (kernel !== undefined) {
-      lastWeights = count++;
-      return [
-        {
-          kind: 'weights',
-          tensor: inTorchLayout(kernel, own.has('depthwise_kernel')),
-          bias: own.get('bias') ?? null,
-        },
-      ];
-    }
-    if (!own.has('gamma') && !own.has('beta') && !own.has('moving_mean')) return [];
-    const epsilon = config.get('epsilon');
-    count++;
-    return [
-      {
+      const tensor = inTorchLayout(kernel, own.has('depthwise_kernel'));
+      uses.add({ kind: 'weights', tensor, bias: part('bias') }, name);
+    } else if (own.has('gamma') || own.has('beta') || own.has('moving_mean')) {
+      const epsilon = config.get('epsilon');
+      const norm: WeightUse = {
         kind: 'norm',
-        scale: own.get('gamma') ?? null,
-        offset: own.get('beta') ?? null,
-        mean: own.get('moving_mean') ?? null,
-        variance: own.get('moving_variance') ?? null,
-        epsilon: typeof epsilon === 'number' ? epsilon : 1e-3,
-        after: lastWeights,
-      },
-    ];
-  });
+        scale: part('gamma'),
+        offset: part('beta'),
+        mean: part('moving_mean'),
+        variance: part('moving_variance'),
+        epsilon: typeof epsilon === 'number' ? epsilon : KERAS_EPSILON,
+        after: uses.originOf(inputs[0]),
+      };
+      uses.add(norm, name);
+    }
+  }
+  return uses.all;
+}
+
+/** Epsilon of norms where a network names none: Keras's own. */
+const KERAS_EPSILON = 1e-3;
+
+/** Names of the layers that a layer takes its input from: the first text of each innermost list. */
+function inputsOf(nodes: Json | undefined): string[] {
+  if (!Array.isArray(nodes)) return [];
+  const [first] = nodes as readonly Json[];
+  if (typeof first === 'string') return [first];
+  return (nodes as readonly Json[]).flatMap((node) => inputsOf(node));
 }
 
 interface GraphNode {
@@ -219,7 +229,7 @@ function graphUse(
         offset: at(2),
         mean: at(3),
         variance: at(4),
-        epsilon: typeof epsilon === 'number' ? epsilon : 1e-3,
+        epsilon: typeof epsilon === 'number' ? epsilon : KERAS_EPSILON,
         after,
       };
     }
