@@ -17,9 +17,13 @@ import { activated, type FusedAttrs } from './fused.js';
 import { asTensor, type Info, type Kernel, type KernelTable } from './kernel.js';
 import {
   ownWindow,
+  paddedShape,
+  paddingOf,
+  padList,
   type Shape4,
   type StockAttrs,
   stockConvWindow,
+  unpadded,
   type Window,
   windowAttrs,
 } from './window.js';
@@ -33,6 +37,11 @@ function shape4(t: Info): Shape4 {
   return t.shape as Shape4;
 }
 
+/** Height and width. */
+function sides(t: Info): number[] {
+  return [t.shape[1], t.shape[2]];
+}
+
 function isDilated({ dilation }: { readonly dilation: readonly [number, number] }): boolean {
   return dilation[0] !== 1 || dilation[1] !== 1;
 }
@@ -44,8 +53,8 @@ function isPlainDepthwise(c: ConvConfig, channels: number): boolean {
 
 /**
  * The image's gradient as a convolution of dy with the filter turned round, its two channel axes exchanged: for windows
- * that move by one pixel, where it takes a half to a sixth of the time of Conv2DBackpropInput and knows groups and
- * dilation too. Null where the padding exceeds what the kernel reaches, or the window moves further.
+ * that move by one pixel. It knows groups, dilation and explicit padding, and is then two to six times faster than
+ * Conv2DBackpropInput. Null where the padding exceeds what the kernel reaches, or the window moves further.
  */
 function inputGradAsConv(
   backend: TensorflowBackend,
@@ -70,17 +79,58 @@ function inputGradAsConv(
       const moved = backend.run('Transpose', [split, backend.list([0, 1, 4, 3, 2])]);
       exchanged = backend.run('Reshape', [moved, backend.list([kh, kw, perGroup, groups * inputs])]);
     }
-    return backend.run('Conv2D', [dy, exchanged], windowAttrs({ ...window, pads: turnedPads }));
+    return backend.run('Conv2D', [dy, exchanged], windowAttrs({ ...window, pads: turnedPads }, sides(dy)));
   });
 }
 
-function undilated(window: Window): Window {
-  return { ...window, dilation: [1, 1] };
+/** dx of a convolution without groups and dilation. */
+function inputGrad(backend: TensorflowBackend, dy: Info, filter: Info, image: Shape4, window: Window): Info {
+  const run = (shape: Shape4, w: Window): Info =>
+    backend.run(
+      'Conv2DBackpropInput',
+      [backend.list(shape), filter, dy],
+      windowAttrs(w, [shape[1], shape[2]]),
+    );
+  if (paddingOf(window, [image[1], image[2]]) !== 'EXPLICIT') return run(image, window);
+  const turned = inputGradAsConv(backend, dy, filter, 1, window);
+  if (turned !== null) return turned;
+  return backend.scoped(() => {
+    const whole = run(paddedShape(image, window), unpadded(window));
+    return backend.run('Slice', [
+      whole,
+      backend.list([0, window.pads[0], window.pads[2], 0]),
+      backend.list(image),
+    ]);
+  });
+}
+
+/** df of a convolution without groups and dilation. */
+function filterGrad(
+  backend: TensorflowBackend,
+  x: Info,
+  dy: Info,
+  filterShape: Shape4,
+  window: Window,
+): Info {
+  const run = (image: Info, w: Window): Info =>
+    backend.run('Conv2DBackpropFilter', [image, backend.list(filterShape), dy], windowAttrs(w, sides(image)));
+  if (paddingOf(window, sides(x)) !== 'EXPLICIT') return run(x, window);
+  return backend.scoped(() =>
+    run(backend.run('Pad', [x, backend.list(padList(window), [4, 2])]), unpadded(window)),
+  );
+}
+
+/** The window of the same filter with its gaps written out as zeros. */
+function spread(window: Window): Window {
+  const [h, w] = window.kernel;
+  const [dh, dw] = window.dilation;
+  return { ...window, kernel: [dh * (h - 1) + 1, dw * (w - 1) + 1], dilation: [1, 1] };
 }
 
 /** x, filter [kh,kw,C,m] with every channel by itself; strides are equal. */
 function depthwise(backend: TensorflowBackend, x: Info, filter: Info, window: Window): Info {
-  const run = (f: Info): Info => backend.run('DepthwiseConv2dNative', [x, f], windowAttrs(undilated(window)));
+  const run = (f: Info): Info =>
+    backend.run('DepthwiseConv2dNative', [x, f], windowAttrs(spread(window), sides(x)));
   if (!isDilated(window)) return run(filter);
   return tf.tidy(() => asTensor(run(dilateFilter(filter as tf.Tensor4D, window.dilation)), backend));
 }
@@ -93,7 +143,7 @@ function depthwiseInputGrad(
   window: Window,
 ): Info {
   const op = 'DepthwiseConv2dNativeBackpropInput';
-  const attrs = windowAttrs(undilated(window));
+  const attrs = windowAttrs(spread(window), [shape[1], shape[2]]);
   const run = (f: Info): Info => backend.run(op, [backend.list(shape), f, dy], attrs);
   if (!isDilated(window)) return run(filter);
   return tf.tidy(() => asTensor(run(dilateFilter(filter as tf.Tensor4D, window.dilation)), backend));
@@ -107,7 +157,7 @@ function depthwiseFilterGrad(
   window: Window,
 ): Info {
   const op = 'DepthwiseConv2dNativeBackpropFilter';
-  const attrs = windowAttrs(undilated(window));
+  const attrs = windowAttrs(spread(window), sides(x));
   if (!isDilated(window)) return backend.run(op, [x, backend.list(shape), dy], attrs);
   const [kh, kw, channels, multiplier] = shape;
   const [dh, dw] = window.dilation;
@@ -132,23 +182,25 @@ function asGroups([kh, kw, channels, multiplier]: Shape4, w: Window): { shape: S
 const STOCK: KernelTable = {
   Conv2D: ((backend, { x, filter }, attrs) => {
     const window = stockConvWindow(shape4(x), shape4(filter), attrs, false);
-    return backend.run('Conv2D', [x, filter], windowAttrs(window));
+    return backend.run('Conv2D', [x, filter], windowAttrs(window, sides(x)));
   }) as Kernel<StockAttrs>,
   Conv2DBackpropInput: ((backend, { dy, filter }, attrs) => {
     const window = stockConvWindow(attrs.inputShape, shape4(filter), attrs, false);
-    return (
-      inputGradAsConv(backend, dy, filter, 1, window) ??
-      backend.run('Conv2DBackpropInput', [backend.list(attrs.inputShape), filter, dy], windowAttrs(window))
-    );
+    return inputGrad(backend, dy, filter, attrs.inputShape, window);
   }) as Kernel<StockAttrs>,
   Conv2DBackpropFilter: ((backend, { x, dy }, attrs) => {
     const window = stockConvWindow(shape4(x), attrs.filterShape, attrs, false);
-    return backend.run('Conv2DBackpropFilter', [x, backend.list(attrs.filterShape), dy], windowAttrs(window));
+    return filterGrad(backend, x, dy, attrs.filterShape, window);
   }) as Kernel<StockAttrs>,
   FusedConv2D: ((backend, inputs, attrs) => {
     const { x, filter } = inputs;
     const window = stockConvWindow(shape4(x), shape4(filter), attrs, false);
-    return activated(backend, backend.run('Conv2D', [x, filter], windowAttrs(window)), inputs, attrs);
+    return activated(
+      backend,
+      backend.run('Conv2D', [x, filter], windowAttrs(window, sides(x))),
+      inputs,
+      attrs,
+    );
   }) as Kernel<StockAttrs & FusedAttrs>,
   DepthwiseConv2dNative: ((backend, { x, filter }, attrs) =>
     stockDepthwise(backend, x, filter, attrs)) as Kernel<StockAttrs>,
@@ -200,7 +252,8 @@ const OWN: KernelTable = {
   FactConv2d: ((backend, { x, filter }, c) => {
     const shape = shape4(filter);
     const window = ownWindow([shape[0], shape[1]], c);
-    if (!isPlainDepthwise(c, x.shape[3])) return backend.run('Conv2D', [x, filter], windowAttrs(window));
+    if (!isPlainDepthwise(c, x.shape[3]))
+      return backend.run('Conv2D', [x, filter], windowAttrs(window, sides(x)));
     return tf.tidy(() => {
       const channelwise = tf.reshape(filter as tf.Tensor4D, perChannel(shape, x.shape[3]));
       return asTensor(depthwise(backend, x, channelwise, window), backend);
@@ -210,11 +263,10 @@ const OWN: KernelTable = {
     const shape = shape4(filter);
     const { inputShape } = c;
     const window = ownWindow([shape[0], shape[1]], c);
+    if (c.groups === 1 && !isDilated(c)) return inputGrad(backend, dy, filter, inputShape, window);
     const isDepthwise = isPlainDepthwise(c, inputShape[3]);
     const turned = isDepthwise ? null : inputGradAsConv(backend, dy, filter, c.groups, window);
     if (turned !== null) return turned;
-    if (c.groups === 1 && !isDilated(c))
-      return backend.run('Conv2DBackpropInput', [backend.list(inputShape), filter, dy], windowAttrs(window));
     return tf.tidy(() => {
       if (!isDepthwise)
         return composedConv2dInputGrad(dy as tf.Tensor4D, filter as tf.Tensor4D, inputShape, c);
@@ -225,8 +277,7 @@ const OWN: KernelTable = {
   FactConv2dFilterGrad: ((backend, { x, dy }, c) => {
     const { filterShape } = c;
     const window = ownWindow([filterShape[0], filterShape[1]], c);
-    if (c.groups === 1 && !isDilated(c))
-      return backend.run('Conv2DBackpropFilter', [x, backend.list(filterShape), dy], windowAttrs(window));
+    if (c.groups === 1 && !isDilated(c)) return filterGrad(backend, x, dy, filterShape, window);
     return tf.tidy(() => {
       if (!isPlainDepthwise(c, x.shape[3]))
         return composedConv2dFilterGrad(x as tf.Tensor4D, dy as tf.Tensor4D, filterShape, c);

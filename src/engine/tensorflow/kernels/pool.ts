@@ -187,7 +187,11 @@ function depthwiseSum(
   padding: readonly [number, number],
 ): Info {
   const window = ownWindow(dilatedKernel(p), { stride: p.stride, padding, dilation: [1, 1] });
-  return backend.run('DepthwiseConv2dNative', [x, tapsOfOnes(backend, x.shape[3], p)], windowAttrs(window));
+  return backend.run(
+    'DepthwiseConv2dNative',
+    [x, tapsOfOnes(backend, x.shape[3], p)],
+    windowAttrs(window, [x.shape[1], x.shape[2]]),
+  );
 }
 
 export const POOLS: KernelTable = {
@@ -210,7 +214,10 @@ export const POOLS: KernelTable = {
     if (channels === 1 || stride[0] !== stride[1])
       return tf.tidy(() => composedSumPool2dGrad(dy as tf.Tensor4D, inputShape, p));
     const ones = tapsOfOnes(backend, channels, p);
-    const attrs = windowAttrs(ownWindow(dilatedKernel(p), { stride, padding, dilation: [1, 1] }));
+    const attrs = windowAttrs(ownWindow(dilatedKernel(p), { stride, padding, dilation: [1, 1] }), [
+      inputShape[1],
+      inputShape[2],
+    ]);
     return backend.run('DepthwiseConv2dNativeBackpropInput', [backend.list(inputShape), ones, dy], attrs);
   }) as Kernel<SumAttrs>,
 };
