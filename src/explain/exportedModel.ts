@@ -9,7 +9,7 @@ import { roundWeights, storeWeights, type WeightStorage } from '../engine/onnx/w
 import type { TensorTree } from '../engine/tensorTree.js';
 import { addPhotoFront } from './exportedFront.js';
 import { explanationGraph, TRACED } from './exportedGraph.js';
-import { type ExportInputKind, type ExportKind, type NotedSae, notesOf } from './exportedNotes.js';
+import { type ExportInputKind, type ExportKind, type NotedSae, notesOf, SEAL_KEY } from './exportedNotes.js';
 import {
   type ExportProgram,
   type ExportSource,
@@ -155,6 +155,7 @@ export function exportModel(source: ExportSource, options: ExportModelOptions): 
     outputs,
   };
   const notes = notesOf(facts);
-  const bytes = sealBytes(serializeModel(parts, name, notes));
-  return { bytes, inputs: parts.inputs.map((port) => port.name), outputs, metadata: notes.metadata ?? {} };
+  const bytes = serializeModel(parts, name, notes);
+  const metadata = { ...notes.metadata, [SEAL_KEY]: sealBytes(bytes) };
+  return { bytes, inputs: parts.inputs.map((port) => port.name), outputs, metadata };
 }

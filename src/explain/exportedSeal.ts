@@ -12,13 +12,14 @@ function sealPlace(buffer: Buffer, digits: string): number {
   return key < 0 ? -1 : buffer.indexOf(digits, key);
 }
 
-/** Puts the hash of a file's bytes in the place of its open seal; changes `bytes` and returns them. */
-export function sealBytes(bytes: Uint8Array): Uint8Array {
+/** Puts the hash of a file's bytes in the place of its open seal; changes `bytes` and returns the hash. */
+export function sealBytes(bytes: Uint8Array): string {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const place = sealPlace(buffer, OPEN_SEAL);
   if (place < 0) throw new Error('the file has no place for its seal');
-  buffer.write(sha256(bytes), place, 'latin1');
-  return bytes;
+  const seal = sha256(bytes);
+  buffer.write(seal, place, 'latin1');
+  return seal;
 }
 
 function parse(path: string, bytes: Uint8Array): ReturnType<typeof parseModel> {
