@@ -62,6 +62,8 @@ export interface Compiled<A extends readonly tf.Tensor[], R extends TensorTree> 
 
 /** Graphs that one function keeps, of different shapes of arguments. */
 const PROGRAM_LIMIT = 8;
+/** A graph is in use that one of so many last calls has run. */
+const IN_USE_CALLS = 100;
 /** Shapes of rows for which the size of a piece is remembered. */
 const PIECE_SIZES_LIMIT = 256;
 
@@ -97,6 +99,8 @@ export function compile<A extends readonly tf.Tensor[], R extends TensorTree>(
   const programs = new Map<string, GraphProgram>();
   const pieces = new Map<string, PieceSizes>();
   const limit = options.programLimit ?? PROGRAM_LIMIT;
+  const lastUses = new WeakMap<GraphProgram, number>();
+  let calls = 0;
   let compiled = 0;
   let isDisposed = false;
   const plain = fn as unknown as (...args: readonly tf.Tensor[]) => TensorTree;
@@ -120,6 +124,7 @@ export function compile<A extends readonly tf.Tensor[], R extends TensorTree>(
     if (known?.isCurrent) {
       // A map keeps the order of insertion: the first key is always the one unused for longest.
       programs.set(key, known);
+      lastUses.set(known, calls);
       return known;
     }
     await known?.dispose();
@@ -127,6 +132,7 @@ export function compile<A extends readonly tf.Tensor[], R extends TensorTree>(
     const loaded = await GraphProgram.load(backend, options.name, specs, trace(backend, specs), path);
     if (path !== undefined) options.store?.written(path, loaded.graphLayout);
     programs.set(key, loaded);
+    lastUses.set(loaded, calls);
     compiled++;
     await evict();
     return loaded;
@@ -137,6 +143,12 @@ export function compile<A extends readonly tf.Tensor[], R extends TensorTree>(
     return [...programs.values()]
       .filter(({ isCurrent, specs }) => isCurrent && keyOf(rowSpecs(specs, 1)) === rowKey)
       .map(({ specs }) => specs[0].shape[0]);
+  }
+
+  /** Whether one more graph would push out one that is in use. */
+  function isFull(): boolean {
+    const [oldest] = programs.values();
+    return programs.size >= limit && calls - (lastUses.get(oldest) ?? 0) < IN_USE_CALLS;
   }
 
   async function evict(): Promise<void> {
@@ -161,12 +173,13 @@ export function compile<A extends readonly tf.Tensor[], R extends TensorTree>(
   }
 
   async function runCompiled(backend: OnnxBackend, args: readonly tf.Tensor[]): Promise<TensorTree> {
+    calls++;
     const specs = args.map((arg, i) => argumentSpec(arg, i, options.name));
     const rows = options.independentRows ? commonRows(args) : undefined;
     if (rows === undefined) return (await program(backend, specs)).run(args);
     const sizes = rows === 1 ? pieces.get(keyOf(specs)) : piecesOf(backend, specs, rows);
     if (sizes === undefined || sizes === null) return (await program(backend, specs)).run(args);
-    const piece = sizes.choose(rows, sizesHeld(keyOf(rowSpecs(specs, 1))));
+    const piece = sizes.choose(rows, sizesHeld(keyOf(rowSpecs(specs, 1))), isFull());
     const loaded = await program(backend, rowSpecs(specs, piece), rows);
     return rows === 1 && piece === 1 ? loaded.run(args) : runInPieces(backend, args, rows, piece, loaded);
   }

@@ -79,10 +79,22 @@ describe('graphs for batches of many sizes', () => {
     for (let i = 0; i < 40; i++) await run(1 + (i % 5), 8 + (i % 6));
     expect(compiled.programs.held).toBe(3);
     expect(tf.memory().numTensors).toBe(numTensors);
-    const before = compiled.programs.compiled;
-    await run(2, 8);
-    await run(2, 8);
-    expect(compiled.programs.compiled).toBeLessThanOrEqual(before + 1);
+    compiled.dispose();
+  });
+
+  it('of as many picture sizes as may be held are not compiled again and again', async () => {
+    const compiled = compile(network(), {
+      name: 'mixed',
+      bake: true,
+      independentRows: true,
+      enabled: true,
+      programLimit: 3,
+    });
+    for (let i = 0; i < 60; i++) {
+      const x = images(1 + (i % 7), 8 + (i % 3));
+      tf.dispose([x, await compiled(x)]);
+    }
+    expect(compiled.programs).toEqual({ held: 3, compiled: 3 });
     compiled.dispose();
   });
 });
@@ -101,6 +113,13 @@ describe('the size of a piece', () => {
     expect(sizes.choose(7, [3])).toBe(7);
     expect(sizes.choose(6, [6, 8])).toBe(6);
     expect(sizes.choose(15, [5])).toBe(5);
+  });
+
+  it('is any known one where no graph may be added', () => {
+    const sizes = new PieceSizes(8);
+    for (let i = 0; i < 9; i++) expect(sizes.choose(8, [3, 1], true)).toBe(1);
+    for (let i = 0; i < 9; i++) expect(sizes.choose(1, [8], true)).toBe(8);
+    expect(sizes.choose(2, [], true)).toBe(2);
   });
 });
 

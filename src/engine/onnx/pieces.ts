@@ -40,16 +40,19 @@ export class PieceSizes {
   /** @param limit the largest piece */
   constructor(readonly limit: number) {}
 
-  /** @param known sizes that have a graph */
-  choose(rows: number, known: readonly number[]): number {
+  /**
+   * @param known sizes that have a graph
+   * @param isFull no graph may be added without losing one in use: any size at hand is then better than compiling
+   */
+  choose(rows: number, known: readonly number[], isFull = false): number {
     const wanted = Math.ceil(rows / Math.ceil(rows / this.limit));
     if (known.includes(wanted)) return wanted;
     const times = (this.asked.get(wanted) ?? 0) + 1;
     this.asked.set(wanted, times);
-    if (times > PATIENCE) return wanted;
-    // Of the sizes at hand (much smaller ones do not use the machine) the one that computes the fewest rows too many.
+    if (times > PATIENCE && !isFull) return wanted;
+    // Much smaller pieces do not use the machine. Of the others, the one that computes the fewest rows too many.
     const computed = (size: number): number => Math.ceil(rows / size) * size;
-    const usable = known.filter((size) => size <= this.limit && 2 * size >= wanted);
+    const usable = known.filter((size) => size <= this.limit && (isFull || 2 * size >= wanted));
     return usable.sort((a, b) => computed(a) - computed(b) || b - a)[0] ?? wanted;
   }
 }
