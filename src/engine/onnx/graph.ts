@@ -41,6 +41,10 @@ export interface Sym {
   readonly uniform?: number;
   /** The value that this one is a reshaped view of. */
   readonly origin?: Sym;
+  /** The value x of which this is 1 - x. */
+  readonly oneMinus?: Sym;
+  /** The value x of which this is [x, 1 - x] along the last axis. */
+  readonly withInverse?: Sym;
   /** The value whose elements this one has squared. */
   readonly square?: Sym;
   /** The value that this one is the sum of over `axes`, which stay as axes of one element. */
@@ -145,6 +149,9 @@ export class Graph {
   private readonly largest = new Map<number, number>();
   private readonly values = new Map<string, ValueType>();
   private valueCount = 0;
+
+  /** @param isOneThread it will run on one thread: sums into places are then made in order */
+  constructor(readonly isOneThread: boolean = false) {}
 
   /** Declares an input; `dims` may replace the shape where a dimension is to stay free. */
   input(name: string, shape: Shape, dtype: NumericDType, dims: readonly (number | string)[] = shape): Sym {
@@ -267,7 +274,9 @@ export class Graph {
     const size = sizeOf(sym.shape);
     if (sym.uniform !== undefined && size > SMALL_CONSTANT) {
       const scalar = this.constant(sym.dtype, [], filled(sym.dtype, 1, sym.uniform));
-      return this.emit('Expand', [scalar, this.ints(sym.shape)]);
+      const name = this.emit('Expand', [scalar, this.ints(sym.shape)]);
+      this.values.set(name, { shape: sym.shape, dtype: sym.dtype });
+      return name;
     }
     const values =
       sym.values ?? (sym.uniform === undefined ? undefined : filled(sym.dtype, size, sym.uniform));

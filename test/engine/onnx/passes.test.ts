@@ -7,6 +7,7 @@ import { optimise, PASSES } from '../../../src/engine/onnx/passes/index.js';
 import { joinInverseChannels } from '../../../src/engine/onnx/passes/inverseChannels.js';
 import { oneHotAsRow } from '../../../src/engine/onnx/passes/oneHotRows.js';
 import { transposedAsPhases } from '../../../src/engine/onnx/passes/phases.js';
+import { skipZeroBlocks } from '../../../src/engine/onnx/passes/zeroBlocks.js';
 import { startEngine } from '../../../src/engine/start.js';
 import { networkPart } from '../../../src/explain/networkPart.js';
 import { pullBack, runPart } from '../../../src/explain/parts.js';
@@ -116,7 +117,13 @@ describe('graph passes', () => {
 
   it('leave a graph alone in which they find nothing', () => {
     const parts = traced((x) => tf.relu(tf.sub(x, 2)), [2, 3]);
-    for (const pass of [oneHotAsRow, foldChannelFactors, joinInverseChannels, transposedAsPhases])
+    for (const pass of [
+      oneHotAsRow,
+      skipZeroBlocks,
+      foldChannelFactors,
+      joinInverseChannels,
+      transposedAsPhases,
+    ])
       expect(pass(parts).nodes).toEqual(parts.nodes);
   });
 });
@@ -294,8 +301,34 @@ describe('the pullback of one class', () => {
   });
 });
 
+describe('a product with channels that are zero', () => {
+  const weights = normal(new Random(11), [9, 4]) as tf.Tensor2D;
+
+  it('reads the rows of the others only', async () => {
+    const fn = (x: tf.Tensor) => {
+      const wide = tf.concat([tf.zeros([2, 50, 4]), x, tf.zeros([2, 50, 2])], 2);
+      return tf.matMul(tf.reshape(wide, [100, 9]) as tf.Tensor2D, weights);
+    };
+    const parts = traced(fn, [2, 50, 3]);
+    const skipped = skipZeroBlocks(parts);
+    expect(count(parts, 'Concat') - count(skipped, 'Concat')).toBe(1);
+    await expectSameNumbers(parts, skipped, [2, 50, 3]);
+  });
+
+  it('stays where two parts are not zero', () => {
+    const fn = (x: tf.Tensor) =>
+      tf.matMul(
+        tf.concat([x, tf.zeros([10, 4]), tf.neg(x)], 1) as tf.Tensor2D,
+        weights.slice([0, 0], [8, 4]),
+      );
+    const parts = traced(fn, [10, 2]);
+    expect(skipZeroBlocks(parts).nodes).toEqual(parts.nodes);
+  });
+});
+
 describe('the passes on a network', () => {
-  it('take away every norm gain of a residual network and its transpose', async () => {
+  /** Scores of a residual network with varied norms, and the pixels' contributions to each image's top class. */
+  function explanation() {
     const model = createModel('cifar10_resnet_20_bnu-linear-nomaxout');
     const random = new Random(3);
     for (const weight of model.network.weights) {
@@ -306,13 +339,17 @@ describe('the passes on a network', () => {
     }
     const encode = networkPart(model.segment(null, 'input'));
     const network = networkPart(model.segment('input', null));
-    const fn = (x: tf.Tensor) => {
+    return (x: tf.Tensor) => {
       const encoded = runPart(encode, x);
       const scores = runPart(network, encoded);
       const target = tf.oneHot(tf.argMax(scores, 1) as tf.Tensor1D, 10, 1, 0, 'float32');
       const { gradient } = pullBack(network, encoded, target);
       return { scores, map: tf.sum(tf.mul(encoded, gradient), 3) };
     };
+  }
+
+  it('take away every norm gain of a residual network and its transpose', async () => {
+    const fn = explanation();
     const shape = [2, 32, 32, 3];
     const parts = traced(fn, shape);
     const optimised = optimise(parts);
@@ -326,5 +363,20 @@ describe('the passes on a network', () => {
     expect(vectors(optimised)).toBe(0);
     expect(storedNumbers(optimised)).toBeLessThanOrEqual(storedNumbers(parts));
     await expectSameNumbers(parts, optimised, shape, 3e-6);
+  }, 30_000);
+
+  it('give an image the same numbers alone and in a batch', async () => {
+    const fn = explanation();
+    const [few, many] = [optimise(traced(fn, [1, 32, 32, 3])), optimise(traced(fn, [5, 32, 32, 3]))];
+    const images = randomImage([5, 32, 32, 3], 4);
+    const together = await runGraph(many, images, [5, 32, 32, 3]);
+    for (const row of [0, 4]) {
+      const size = 32 * 32 * 3;
+      const alone = await runGraph(few, images.slice(row * size, (row + 1) * size), [1, 32, 32, 3]);
+      for (const [name, values] of Object.entries(alone)) {
+        const own = together[name].slice(row * values.length, (row + 1) * values.length);
+        expect(values, name).toBeNormwiseClose(own, 1e-6);
+      }
+    }
   }, 30_000);
 });

@@ -4,6 +4,7 @@ import { joinInverseChannels } from './inverseChannels.js';
 import { oneHotAsRow } from './oneHotRows.js';
 import { nameResults } from './outputNames.js';
 import { transposedAsPhases } from './phases.js';
+import { skipZeroBlocks } from './zeroBlocks.js';
 
 /**
  * Exact rewritings of a traced graph before it is written: the same numbers (up to rounding), fewer or faster nodes.
@@ -14,6 +15,7 @@ export type Pass = (parts: GraphParts) => GraphParts;
 /** In the order in which they run. */
 export const PASSES: readonly (readonly [name: string, pass: Pass])[] = [
   ['one-hot rows', oneHotAsRow],
+  ['zero blocks', skipZeroBlocks],
   ['channel factors', foldChannelFactors],
   ['inverse channels', joinInverseChannels],
   ['phases', transposedAsPhases],
