@@ -42,6 +42,11 @@ export interface CompileOptions {
    * that find out only at their end that they went wrong.
    */
   readonly keepIf?: string;
+  /**
+   * The function runs on one thread: for sums into places that may repeat (`tf.unsortedSegmentSum`), which ONNX Runtime
+   * gets wrong with several threads, so that there a slow way round is taken. Default false.
+   */
+  readonly isOneThread?: boolean;
   /** Default: what `startEngine` was told. */
   readonly enabled?: boolean;
   /** Graphs kept at a time; beyond it the one unused for longest is freed. Default 8. */
@@ -110,6 +115,7 @@ export function compile<A extends readonly tf.Tensor[], R extends TensorTree>(
       name: options.name,
       bake: options.bake ?? false,
       keepIf: options.keepIf,
+      isOneThread: options.isOneThread,
     });
 
   /** @param rows rows of the call for which it is wanted */

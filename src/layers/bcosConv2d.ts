@@ -48,6 +48,10 @@ export interface BcosConvRule {
   readonly divisor: number;
 }
 
+function times(x: tf.Tensor, factor: number): tf.Tensor4D {
+  return (factor === 1 ? x : tf.mul(x, factor)) as tf.Tensor4D;
+}
+
 /** x [N,H,W,Cin], w [kh,kw,Cin/groups,Cout*maxOut] -> [N,H',W',Cout]; differentiable, see the top of the file. */
 export function bcosConv2d(x: tf.Tensor4D, w: tf.Tensor4D, rule: BcosConvRule, explain: boolean): tf.Tensor {
   const { conv, b, maxOut } = rule;
@@ -65,7 +69,7 @@ export function bcosConv2d(x: tf.Tensor4D, w: tf.Tensor4D, rule: BcosConvRule, e
     const { y, kept } = applyScale(s, spreadGroups(r, outputs), b);
     return { y, unit, inverseNorm: filters.inverseNorm, index, kept, r };
   };
-  const divided = (y: tf.Tensor): tf.Tensor => (rule.divisor === 1 ? y : tf.mul(y, 1 / rule.divisor));
+  const divided = (y: tf.Tensor): tf.Tensor => times(y, 1 / rule.divisor);
   const spread = (ds: tf.Tensor, index: tf.Tensor | undefined): tf.Tensor4D =>
     (index === undefined ? ds : spreadMaxOut(ds, index, maxOut)) as tf.Tensor4D;
   const choices = maxOut > 1 ? 1 : 0;
@@ -99,10 +103,13 @@ export function bcosConv2d(x: tf.Tensor4D, w: tf.Tensor4D, rule: BcosConvRule, e
       const [y, r, ...kept] = rest.slice(choices);
       const image = x as tf.Tensor4D;
       const scaled = y === undefined ? { ds: g, factor: 1, toNorm: null } : scaleGradients(g, y, kept, b);
-      const ds = spread(scaled.ds, index);
-      const throughFilters = conv2dInputGrad(ds, tf.mul(unit, scaled.factor), inputShape, conv);
+      // The constant factor goes to whatever is smaller.
+      const onErrors = scaled.factor !== 1 && scaled.ds.size < unit.size;
+      const [forErrors, forFilters] = onErrors ? [scaled.factor, 1] : [1, scaled.factor];
+      const ds = spread(times(scaled.ds, forErrors), index);
+      const throughFilters = conv2dInputGrad(ds, times(unit, forFilters), inputShape, conv);
       const d = conv2dFilterGrad(image, ds, unit.shape as Shape4, conv);
-      const dw = filterGradient(d, unit, inverseNorm, scaled.factor);
+      const dw = filterGradient(d, unit, inverseNorm, forFilters);
       if (scaled.toNorm === null) return [throughFilters, dw];
       // 2 dP = -r^2 sum over the outputs of the group; the factor 2 of d(x^2) cancels the 1/2 of the root.
       const plane = tf.mul(tf.neg(tf.square(r)), groupRows(scaled.toNorm as tf.Tensor4D, conv.groups));

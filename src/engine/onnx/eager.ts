@@ -36,6 +36,8 @@ interface CachedKernel {
   readonly fed: ReadonlySet<string>;
 }
 
+/** Kernels that ONNX Runtime computes well on one thread only: sums into places that may repeat. */
+const ONE_THREAD = new Set(['UnsortedSegmentSum', 'ScatterNd']);
 /** Sessions beyond this number push out the one unused for longest. */
 const SESSION_LIMIT = 2048;
 /** Stands for "any length" while a flattened kernel is lowered; the graph's own dimension is free. */
@@ -105,7 +107,7 @@ export class EagerKernels {
   }
 
   private build(kernel: string, inputs: readonly EagerInput[], attrs: Attrs, flat: boolean): CachedKernel {
-    const graph = new Graph();
+    const graph = new Graph(ONE_THREAD.has(kernel));
     const declare = ({ name, shape, dtype }: EagerInput): Sym => {
       if (!flat || isScalar(shape)) return graph.input(`i_${name}`, flat ? [] : shape, dtype);
       return graph.input(`i_${name}`, [ANY_LENGTH], dtype, ['length']);
@@ -116,7 +118,7 @@ export class EagerKernels {
       graph.output(sym, `o${i}`, flat ? sym.shape.map(() => 'length') : sym.shape);
     });
     const parts = graph.parts();
-    const session = this.runtime.syncSession(serializeModel(parts, kernel));
+    const session = this.runtime.syncSession(serializeModel(parts, kernel), graph.isOneThread);
     return { session, outputs, fed: new Set(parts.inputs.map((port) => port.name)) };
   }
 

@@ -47,11 +47,12 @@ export class GraphProgram {
     const fedNames = new Set(parts.inputs.map((port) => port.name));
     try {
       const bytes = serializeModel(optimise(parts), name);
-      const plain = () => backend.runtime.graphSession(bytes);
+      const { isOneThread } = layout;
+      const plain = () => backend.runtime.graphSession(bytes, { isOneThread });
       const session =
         saveTo === undefined
           ? await plain()
-          : await backend.runtime.graphSession(bytes, { saveTo }).catch(plain);
+          : await backend.runtime.graphSession(bytes, { saveTo, isOneThread }).catch(plain);
       return new GraphProgram(backend, name, session, specs, layout, fedNames);
     } catch (error) {
       throw new FactError({

@@ -16,6 +16,8 @@ export interface GraphSessionOptions {
   readonly saveTo?: string;
   /** The graph was written so by an earlier session: it is taken as it stands. */
   readonly isOptimised?: boolean;
+  /** The graph runs on one thread. */
+  readonly isOneThread?: boolean;
 }
 
 /** A compiled graph that runs through ONNX Runtime's public interface. */
@@ -94,20 +96,21 @@ export class OrtRuntime {
   /** Loads a graph for repeated runs. Rejects with ONNX Runtime's own error. */
   async graphSession(
     bytes: Uint8Array,
-    { saveTo, isOptimised }: GraphSessionOptions = {},
+    { saveTo, isOptimised, isOneThread }: GraphSessionOptions = {},
   ): Promise<GraphSession> {
     return this.createSession(bytes, {
-      ...options(this.threads, 'graph'),
+      ...options(isOneThread ? 1 : this.threads, 'graph'),
       ...(isOptimised ? { graphOptimizationLevel: 'disabled' } : {}),
       ...(saveTo === undefined ? {} : { optimizedModelFilePath: saveTo }),
     });
   }
 
   /** Loads a small graph to be run synchronously. */
-  syncSession(bytes: Uint8Array): SyncSession {
+  syncSession(bytes: Uint8Array, isOneThread = false): SyncSession {
     const session = new this.binding.InferenceSession();
     const data = bytes.buffer as ArrayBuffer;
-    session.loadModel(data, bytes.byteOffset, bytes.byteLength, options(this.threads, 'operation'));
+    const threads = isOneThread ? 1 : this.threads;
+    session.loadModel(data, bytes.byteOffset, bytes.byteLength, options(threads, 'operation'));
     return {
       run: (feeds, fetches) => {
         session.run(feeds, fetches, {});

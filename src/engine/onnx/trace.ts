@@ -29,6 +29,8 @@ export interface TraceOptions {
   readonly bake: boolean;
   /** Name of the result without which assignments do not count. */
   readonly keepIf?: string;
+  /** The graph will run on one thread. */
+  readonly isOneThread?: boolean;
 }
 
 export interface TracedOutput {
@@ -47,6 +49,8 @@ export interface Trace {
   readonly fed: readonly tf.Variable[];
   /** Variables that the function assigns: each has an output named by `updateName`. */
   readonly updated: readonly tf.Variable[];
+  /** The graph is to run on one thread. */
+  readonly isOneThread: boolean;
   /** Place of the output that says whether the updates count; -1: they always do. */
   readonly keepIf: number;
   /** Variables whose values are part of the graph. */
@@ -84,7 +88,7 @@ export function traceFunction(
   // assign() would drop the old data: an extra reference keeps it.
   for (const { dataId } of before) holdData(backend, dataId);
   if (options.bake) for (const { dataId } of before) backend.noteUniformValues(dataId);
-  const tracer = new Tracer(backend, options.name, variables, options.bake);
+  const tracer = new Tracer(backend, options.name, variables, options.bake, options.isOneThread);
   backend.tracer = tracer;
   try {
     let trace: Trace | undefined;
@@ -147,6 +151,7 @@ function record(
     form,
     fed: tracer.fed,
     updated,
+    isOneThread: graph.isOneThread,
     keepIf,
     baked: tracer.baked,
     largestValue,

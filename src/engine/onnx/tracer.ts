@@ -47,7 +47,7 @@ export interface BakedVariable {
  * inputs only are run at once, which folds constants without any further rule.
  */
 export class Tracer implements ActiveTracer {
-  readonly graph = new Graph();
+  readonly graph: Graph;
   /** Variables met so far that are inputs of the graph. */
   readonly fed: tf.Variable[] = [];
   /** The first read of a traced value, thrown when the function has returned. */
@@ -66,7 +66,9 @@ export class Tracer implements ActiveTracer {
     private readonly functionName: string,
     variables: readonly tf.Variable[],
     private readonly bake: boolean,
+    isOneThread = false,
   ) {
+    this.graph = new Graph(isOneThread);
     for (const variable of variables) this.variables.set(variable.dataId as DataId, variable);
   }
 

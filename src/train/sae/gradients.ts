@@ -19,11 +19,13 @@
  * term is then left out (the reference gives the largest float and NaN gradients).
  *
  * Cost: five products of B x K x C where everything is dense. Decoding and du read k rows of R a row of x instead
- * (`residualAndPull`), which leaves three. The auxiliary term works on `auxWidth` gathered latents, dead ones first, so
- * that it costs 4 auxWidth/K of such a product each; the caller picks a width that holds all dead latents, 0 for none.
+ * (`residualAndPull`); dR and dE are sums of B k scaled rows (products.ts). One dense product is left, x E^T. The
+ * auxiliary term works on `auxWidth` gathered latents, dead ones first, so that it costs 4 auxWidth/K of such a product
+ * each; the caller picks a width that holds all dead latents, 0 for none.
  */
 import * as tf from '@tensorflow/tfjs';
 import { scatterLast } from '../../engine/ops.js';
+import { type SaeProducts, type Selection, saeProducts } from './products.js';
 
 export interface SaeLossOptions {
   readonly k: number;
@@ -37,8 +39,8 @@ export interface SaeLossOptions {
   readonly auxWidth: number;
 }
 
-/** Everything that one batch yields; all tensors belong to the caller. */
-export type SaeGradients = {
+/** What one batch yields up to the products with the selected activations; all tensors belong to the caller. */
+export type SaeForward = {
   readonly loss: tf.Scalar;
   readonly l2: tf.Scalar;
   /** Auxiliary term, 0 where none is dead. */
@@ -49,12 +51,21 @@ export type SaeGradients = {
   readonly dead: tf.Scalar;
   /** Non-zero activations per row, mean. */
   readonly l0: tf.Scalar;
-  readonly encoderGrad: tf.Tensor2D;
-  readonly decoderRowsGrad: tf.Tensor2D;
   /** int32 [K]: rows since last fired, this batch counted. */
   readonly counters: tf.Tensor1D;
   /** int32 [K]: rows of this batch in which each latent fired. */
   readonly fired: tf.Tensor1D;
+  /** u, du and g of the top of the file, the first two at the selected places: [B,k], [B,k], [B,C]. */
+  readonly selection: Selection;
+  readonly g: tf.Tensor2D;
+  /** Gradients of the auxiliary term [K,C]; absent where it is left out. */
+  readonly auxGrads?: { readonly encoder: tf.Tensor2D; readonly decoderRows: tf.Tensor2D };
+};
+
+/** Everything that one batch yields. */
+export type SaeGradients = Omit<SaeForward, 'selection' | 'g' | 'auxGrads'> & {
+  readonly encoderGrad: tf.Tensor2D;
+  readonly decoderRowsGrad: tf.Tensor2D;
 };
 
 const VARIANCE_DUST = 1e-12;
@@ -157,29 +168,22 @@ function residualAndPull(
 }
 
 /**
- * Loss, gradients and counters of one batch; formulas above. x [B, C], encoder and decoderRows [K, C], counters int32
- * [K]. Pure: the same function eager and compiled. Caller disposes the results.
+ * Loss, counters and what the gradients are made of, for one batch; formulas above. x [B, C], encoder and decoderRows
+ * [K, C], counters int32 [K]. Pure: the same function eager and compiled. Caller disposes the results.
  */
-export function saeGradients(
+export function saeForward(
   x: tf.Tensor2D,
   encoder: tf.Tensor2D,
   decoderRows: tf.Tensor2D,
   counters: tf.Tensor1D,
   options: SaeLossOptions,
-): SaeGradients {
+): SaeForward {
   const rows = x.shape[0];
   const latents = encoder.shape[0];
   return tf.tidy(() => {
     const { values: top, indices } = tf.topk(tf.matMul(x, encoder, false, true), options.k);
     const values = tf.relu(top) as tf.Tensor2D;
-    const u = scatterLast(values, indices, latents) as tf.Tensor2D;
     const { residual, du } = residualAndPull(x, values, indices as tf.Tensor2D, decoderRows);
-    const g = tf.mul(residual, -2 / rows) as tf.Tensor2D;
-    let encoderGrad = tf.transpose(
-      tf.matMul(x, scatterLast(du, indices, latents) as tf.Tensor2D, true, false),
-    ) as tf.Tensor2D;
-    let decoderRowsGrad = tf.transpose(tf.matMul(g, u, true, false)) as tf.Tensor2D;
-
     const fired = tf.unsortedSegmentSum(
       tf.reshape(tf.step(values), [-1]),
       tf.reshape(indices, [-1]) as tf.Tensor1D,
@@ -193,28 +197,51 @@ export function saeGradients(
     ) as tf.Tensor1D;
 
     const l2 = meanSquaredNorm(residual);
-    let loss = l2;
-    let aux = tf.scalar(0);
-    let auxNumerator = tf.scalar(0);
-    if (options.auxWidth > 0) {
-      const term = auxTerm(x, residual, deadMask, encoder, decoderRows, options);
-      aux = term.value;
-      auxNumerator = term.numerator;
-      loss = tf.add(l2, tf.mul(aux, options.auxAlpha)) as tf.Scalar;
-      encoderGrad = tf.add(encoderGrad, term.encoderGrad) as tf.Tensor2D;
-      decoderRowsGrad = tf.add(decoderRowsGrad, term.decoderRowsGrad) as tf.Tensor2D;
-    }
-    return {
-      loss,
+    const always = {
       l2,
-      aux,
-      auxNumerator,
       dead: tf.sum(deadMask) as tf.Scalar,
       l0: tf.div(tf.sum(fired), rows) as tf.Scalar,
-      encoderGrad,
-      decoderRowsGrad,
       counters: newCounters,
       fired: tf.cast(fired, 'int32') as tf.Tensor1D,
+      selection: { values, du, indices: indices as tf.Tensor2D },
+      g: tf.mul(residual, -2 / rows) as tf.Tensor2D,
+    };
+    if (options.auxWidth === 0)
+      return { ...always, loss: l2.clone(), aux: tf.scalar(0), auxNumerator: tf.scalar(0) };
+    const term = auxTerm(x, residual, deadMask, encoder, decoderRows, options);
+    return {
+      ...always,
+      loss: tf.add(l2, tf.mul(term.value, options.auxAlpha)) as tf.Scalar,
+      aux: term.value,
+      auxNumerator: term.numerator,
+      auxGrads: { encoder: term.encoderGrad, decoderRows: term.decoderRowsGrad },
     };
   });
+}
+
+/** Loss, gradients and counters of one batch in one go; arguments as of `saeForward`. Caller disposes the results. */
+export function saeGradients(
+  x: tf.Tensor2D,
+  encoder: tf.Tensor2D,
+  decoderRows: tf.Tensor2D,
+  counters: tf.Tensor1D,
+  options: SaeLossOptions,
+): SaeGradients {
+  return tf.tidy(() => {
+    const { selection, g, auxGrads, ...rest } = saeForward(x, encoder, decoderRows, counters, options);
+    const sums = saeProducts(x, g, selection, encoder.shape[0]);
+    return { ...rest, ...addAuxiliary(sums, auxGrads) };
+  });
+}
+
+/** The gradients of both terms together. */
+export function addAuxiliary(
+  { encoderGrad, decoderRowsGrad }: SaeProducts,
+  auxGrads: SaeForward['auxGrads'],
+): SaeProducts {
+  if (auxGrads === undefined) return { encoderGrad, decoderRowsGrad };
+  return {
+    encoderGrad: tf.add(encoderGrad, auxGrads.encoder),
+    decoderRowsGrad: tf.add(decoderRowsGrad, auxGrads.decoderRows),
+  };
 }

@@ -1,15 +1,14 @@
 /*
- * The training of a TopK autoencoder, update by update: state in tf.Variables, one traced step. Formulas: gradients.ts
+ * The training of a TopK autoencoder, update by update: state in tf.Variables, changed by step.ts. Formulas: gradients.ts
  * (loss), update.ts (from gradients to weights), schedule.ts (learning rate).
  */
 import * as tf from '@tensorflow/tfjs';
 import { FactError } from '../../core/errors.js';
-import { type Compiled, compile } from '../../engine/compile.js';
 import { scatterDense } from '../../layers/topK.js';
 import { checkSaeSize, encodeSparse } from '../../layers/topKSae.js';
-import { saeGradients } from './gradients.js';
 import { learningRateMultiplier, type SaeSchedule } from './schedule.js';
-import { ADAM, adam, clipFactor, removeParallel, unitRows } from './update.js';
+import { SaeStep } from './step.js';
+import { ADAM } from './update.js';
 
 export interface SaeTrainerOptions {
   readonly channels: number;
@@ -64,13 +63,11 @@ export interface SaeTrainerState {
   readonly values: Readonly<Record<StateName, Float32Array | Int32Array>>;
 }
 
-type Step = Compiled<[tf.Tensor2D, tf.Scalar, tf.Scalar, tf.Scalar, tf.Scalar], tf.Tensor>;
-
 let created = 0;
 
 export class SaeTrainer {
   private readonly variables: Record<StateName, tf.Variable>;
-  private readonly steps = new Map<number, Step>();
+  private readonly steps = new Map<number, SaeStep>();
   private updatesMade = 0;
   /** Latents that may be dead after the next update: an upper bound that fixes the auxiliary term's width. */
   private deadCandidates: number;
@@ -140,7 +137,7 @@ export class SaeTrainer {
     return Math.min(width, latents);
   }
 
-  private stepOf(auxWidth: number): Step {
+  private stepOf(auxWidth: number): SaeStep {
     const known = this.steps.get(auxWidth);
     if (known !== undefined) return known;
     // A graph holds the memory of a step; keep the plain one and one with the auxiliary term.
@@ -149,91 +146,24 @@ export class SaeTrainer {
       step.dispose();
       this.steps.delete(width);
     }
-    const step = compile(this.stepFunction(auxWidth), {
-      name: `sae step (auxiliary width ${auxWidth})`,
-      enabled: this.options.compile,
-    });
+    const step = new SaeStep(this.variables, { ...this.options, auxWidth });
     this.steps.set(auxWidth, step);
     return step;
   }
 
-  private stepFunction(auxWidth: number) {
-    const v = this.variables;
-    const { k, auxAlpha, auxK, deadAfterRows, batchRows } = this.options;
-    return (
-      features: tf.Tensor2D,
-      normFactor: tf.Scalar,
-      learningRate: tf.Scalar,
-      correction1: tf.Scalar,
-      correction2: tf.Scalar,
-    ): tf.Tensor => {
-      const x = tf.div(features, normFactor) as tf.Tensor2D;
-      const encoder = v.encoder as unknown as tf.Tensor2D;
-      const directions = v.decoder_rows as unknown as tf.Tensor2D;
-      const counters = v.counters as unknown as tf.Tensor1D;
-      const result = saeGradients(x, encoder, directions, counters, {
-        k,
-        auxAlpha,
-        auxK,
-        deadAfterRows,
-        auxWidth,
-      });
-      const decoderGrad = removeParallel(result.decoderRowsGrad, directions);
-      const { norm, factor } = clipFactor([result.encoderGrad, decoderGrad]);
-      const scalars = { learningRate, correction1, correction2 };
-      for (const [name, gradient] of [
-        ['encoder', result.encoderGrad],
-        ['decoder_rows', decoderGrad],
-      ] as const) {
-        const [weight, moment1, moment2] = [v[name], v[`${name}.moment1`], v[`${name}.moment2`]];
-        const next = adam(
-          weight as unknown as tf.Tensor2D,
-          moment1 as unknown as tf.Tensor2D,
-          moment2 as unknown as tf.Tensor2D,
-          gradient,
-          factor,
-          scalars,
-        );
-        weight.assign(name === 'encoder' ? next.weight : unitRows(next.weight));
-        moment1.assign(next.moment1);
-        moment2.assign(next.moment2);
-      }
-      v.counters.assign(result.counters);
-      v.activity.assign(tf.add(v.activity, result.fired));
-      const mayDie = tf.greaterEqual(
-        tf.add(result.counters, tf.scalar(batchRows, 'int32')),
-        tf.scalar(deadAfterRows, 'int32'),
-      );
-      return tf.stack([
-        result.loss,
-        result.l2,
-        result.aux,
-        result.auxNumerator,
-        result.dead,
-        norm,
-        result.l0,
-        tf.sum(tf.cast(mayDie, 'float32')),
-      ]);
-    };
-  }
-
   /**
    * One update with a batch of features [B, C], B <= batchRows, as they come from the network (not divided by the norm
-   * factor). Not consumed. Throws FactError E_SAE_DIVERGED where the loss is not finite: weights are spoilt then.
+   * factor). Not consumed. Throws FactError E_SAE_DIVERGED where the loss or the gradient is not finite; the weights are
+   * then those before the update.
    */
   async step(features: tf.Tensor2D): Promise<SaeStepReport> {
     const { learningRate: base, schedule, normFactor } = this.options;
     const learningRate = base * learningRateMultiplier(this.updatesMade, schedule);
     const t = this.updatesMade + 1;
-    const scalars = [normFactor, learningRate, 1 - ADAM.beta1 ** t, 1 - ADAM.beta2 ** t].map((value) =>
-      tf.scalar(value),
-    );
+    const scalars = [learningRate, 1 - ADAM.beta1 ** t, 1 - ADAM.beta2 ** t];
     const step = this.stepOf(this.auxWidth());
-    const result = await step(features, scalars[0], scalars[1], scalars[2], scalars[3]);
-    const [loss, l2, aux, auxNumerator, dead, gradientNorm, l0, mayDie] = await result.data();
-    tf.dispose([result, scalars]);
-    this.updatesMade = t;
-    this.deadCandidates = mayDie;
+    const { mayDie, ...numbers } = await step.run(features, normFactor, scalars);
+    const { loss, gradientNorm } = numbers;
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
       throw new FactError({
         code: 'E_SAE_DIVERGED',
@@ -241,7 +171,9 @@ export class SaeTrainer {
         remedy: 'Check the features for NaN, or lower the learning rate; resume from the last checkpoint.',
       });
     }
-    return { update: t, loss, l2, aux, auxNumerator, dead, gradientNorm, l0, learningRate };
+    this.updatesMade = t;
+    this.deadCandidates = mayDie;
+    return { update: t, ...numbers, learningRate };
   }
 
   /** Rows since each latent last fired, int32 [K]. */

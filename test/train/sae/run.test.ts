@@ -273,13 +273,15 @@ describe('the trainer', () => {
     expect(weights[0].decoder).toBeNormwiseClose(weights[1].decoder, 1e-5);
   });
 
-  it('stops with the update where the loss is not finite', async () => {
+  it('stops with the update where the loss is not finite, and changes nothing', async () => {
     const trainer = new SaeTrainer(options, initialSaeWeights(channels, latents, 0));
+    const before = await trainer.state();
     const x = tf.fill([64, channels], Number.NaN) as tf.Tensor2D;
     await expect(trainer.step(x)).rejects.toMatchObject({
       code: 'E_SAE_DIVERGED',
       message: expect.stringContaining('update 1'),
     });
+    expect(await trainer.state()).toEqual(before);
     tf.dispose(x);
     trainer.dispose();
   });

@@ -95,10 +95,7 @@ function reversedWindow(w: WindowGeometry): WindowGeometry | undefined {
 
 function inputGradient(graph: Graph, dy: Sym, filter: Sym, w: WindowGeometry, groups: number): Sym {
   const reversed = reversedWindow(w);
-  // With fewer pixels than channels turning the filter round costs more than scattering its taps' sums.
-  const [n, height, width, channels] = dy.shape;
-  const isSmall = !isConstant(filter) && channels / groups > n * height * width;
-  if (reversed && !isSmall) return convolve(graph, dy, toReversed(graph, filter, groups), reversed, groups);
+  if (reversed) return convolve(graph, dy, toReversed(graph, filter, groups), reversed, groups);
   return convolveTransposed(graph, dy, toOihw(graph, filter), w, groups);
 }
 

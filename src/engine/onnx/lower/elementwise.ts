@@ -242,7 +242,12 @@ export const elementwise: LoweringTable = {
       : graph.node('Max', [x, graph.scalarSym(0, x.dtype)], x.shape, x.dtype),
   Relu6: (graph, { x }) => clip(graph, x, 0, 6),
   Add: add,
-  Sub: sub,
+  Sub: (graph, { a, b }) => {
+    const difference = sub(graph, { a, b });
+    return a.uniform === 1 && sameShape(b.shape, difference.shape)
+      ? { ...difference, oneMinus: b }
+      : difference;
+  },
   Multiply: mul,
   RealDiv: (graph, { a, b }) => realDiv(graph, a, b),
   Maximum: binary('Max'),

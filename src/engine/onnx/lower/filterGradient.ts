@@ -1,6 +1,6 @@
-import { VIEW_ORDER } from '../filterStorage.js';
+import { STORED_ORDER, VIEW_ORDER } from '../filterStorage.js';
 import { type Graph, type Shape, type Sym, sizeOf } from '../graph.js';
-import { mul } from './elementwise.js';
+import { mul, sub } from './elementwise.js';
 import { concat, reshape, transpose } from './layout.js';
 import { transposedView } from './views.js';
 import {
@@ -28,10 +28,15 @@ import {
  *   sliced     windows with many taps: that convolution would cost their number squared.
  *
  * Where an image has few pixels for its channels, the product runs over the pixels of all images at once instead of
- * image by image: the products of single images would be larger than their factors.
+ * image by image: the products of single images would be larger than their factors. Shifted images then need zeros
+ * between them; where those would be a good part of a large product the taps are gathered instead.
  */
 
 const FLOAT = 'float32';
+/** Rows of the product times the share of zeros in its length, above which gathering is faster; measured. */
+const DEAR_GAP = 64;
+/** Rows of the left factor below which reordering the right one costs more than turning the product round. */
+const FEW_ROWS = 128;
 /** Most taps that are gathered by a convolution. */
 const MOST_GATHERED = 49;
 
@@ -45,16 +50,40 @@ export function filterGradient(
   groups: number,
 ): Sym {
   const [kh, kw, inputs, outputs] = filterShape;
+  if (x.withInverse !== undefined && groups === 1 && isSmallTable(w))
+    return forInverse(graph, x.withInverse, dy, filterShape, w);
   const image = toChannelsFirst(graph, x);
   const errors = toChannelsFirst(graph, dy);
-  const stored = isShift(w)
-    ? shifted(graph, image, errors, w, groups)
-    : byWindows(graph, gathered(graph, x, w), errors, groups);
+  const stored =
+    isShift(w) && !isGapDear(image, w, outputs)
+      ? shifted(graph, image, errors, w, groups)
+      : byWindows(graph, gathered(graph, x, w), errors, groups);
   return transposedView(reshape(graph, stored, [outputs, inputs, kh, kw]), VIEW_ORDER);
 }
 
 function isShift(w: WindowGeometry): boolean {
   return isUnitStride(w) && w.input[0] === w.output[0] && w.input[1] === w.output[1];
+}
+
+/** Zeros after an image between others: as many as a tap reaches out of it, backwards or forwards. */
+function gapAfter(w: WindowGeometry): number {
+  const [top, left] = w.pads;
+  const [, width] = w.input;
+  const [down, right] = [0, 1].map((axis) => w.dilation[axis] * (w.kernel[axis] - 1) - w.pads[axis]);
+  return Math.max(top * width + left, down * width + right);
+}
+
+/** Whether the product over all images would be dear for the zeros between them. */
+function isGapDear(image: Sym, w: WindowGeometry, outputs: number): boolean {
+  const [n, inputs, height, width] = image.shape;
+  const [kh, kw] = w.kernel;
+  const pixels = height * width;
+  const isTogether = takesImagesTogether(
+    n,
+    kh * kw * inputs * outputs,
+    (kh * inputs + kw * outputs) * pixels,
+  );
+  return isTogether && kh * kw <= MOST_GATHERED && (outputs * gapAfter(w)) / pixels > DEAR_GAP;
 }
 
 /**
@@ -64,7 +93,8 @@ function isShift(w: WindowGeometry): boolean {
 function sumOfProducts(graph: Graph, left: Sym, right: Sym, groups: number): Sym {
   const [n, p, length] = left.shape;
   const q = right.shape[1] / groups;
-  if (groups === 1 && q > p) return transpose(graph, sumOfProducts(graph, right, left, 1), [1, 0]);
+  if (groups === 1 && q > p && p < FEW_ROWS)
+    return transpose(graph, sumOfProducts(graph, right, left, 1), [1, 0]);
   const byGroup = (x: Sym): Sym =>
     groups === 1 ? x : reshape(graph, x, [n, groups, x.shape[1] / groups, length]);
   const turned = byGroup(right);
@@ -135,9 +165,7 @@ function shifted(graph: Graph, image: Sym, errors: Sym, w: WindowGeometry, group
   const pixels = height * width;
   const products = (kh * kw * inputs * outputs) / groups;
   const isTogether = takesImagesTogether(n, products, (kh * inputs + kw * outputs) * pixels);
-  // The zeros after an image are as many as a tap reaches out of it, backwards or forwards.
-  const last = columnOffsets[kw - 1];
-  const gap = Math.max(top * width + left, (reach - top) * width + last);
+  const gap = gapAfter(w);
   const flat = (x: Sym): Sym => (isTogether ? together(graph, x, gap) : flattenPixels(graph, x));
   const rows = flat(image);
   const length = rows.shape[2];
@@ -197,4 +225,47 @@ function byWindows(graph: Graph, rows: Sym, errors: Sym, groups: number): Sym {
   const isTogether = takesImagesTogether(n, (inputs * outputs) / groups, (inputs + outputs) * sizeOf(size));
   const flat = (x: Sym): Sym => (isTogether ? together(graph, x, 0) : flattenPixels(graph, x));
   return sumOfProducts(graph, flat(errors), flat(rows), groups);
+}
+
+/** Most entries of the table of which tap sees the image at which output pixel. */
+const LARGEST_TABLE = 2 ** 20;
+
+function isSmallTable(w: WindowGeometry): boolean {
+  return sizeOf(w.kernel) * sizeOf(w.output) <= LARGEST_TABLE;
+}
+
+/** [pixels, taps]: 1 where a tap lies inside the image. */
+function insideTable(w: WindowGeometry): Sym {
+  const [kh, kw] = w.kernel;
+  const [height, width] = w.output;
+  const isInside = (axis: 0 | 1, at: number, tap: number): boolean => {
+    const place = at * w.stride[axis] + tap * w.dilation[axis] - w.pads[axis];
+    return place >= 0 && place < w.input[axis];
+  };
+  const values = Float32Array.from({ length: height * width * kh * kw }, (_, i) => {
+    const tap = i % (kh * kw);
+    const pixel = Math.floor(i / (kh * kw));
+    const row = isInside(0, Math.floor(pixel / width), Math.floor(tap / kw));
+    return row && isInside(1, pixel % width, tap % kw) ? 1 : 0;
+  });
+  return { shape: [height * width, kh * kw], dtype: FLOAT, values };
+}
+
+/**
+ * The gradient for an image [x, 1 - x]: that for x, and for the other half what a channel of ones gets less that for x.
+ * A channel of ones gets the sum of the errors whose tap lies inside the image. Half the work.
+ */
+function forInverse(graph: Graph, x: Sym, dy: Sym, filterShape: Shape, w: WindowGeometry): Sym {
+  const [kh, kw, inputs, outputs] = filterShape;
+  const half = transpose(
+    graph,
+    filterGradient(graph, x, dy, [kh, kw, inputs / 2, outputs], w, 1),
+    STORED_ORDER,
+  );
+  const errors = flattenPixels(graph, toChannelsFirst(graph, dy));
+  const shape = errors.shape.slice(1);
+  const sum = graph.node('ReduceSum', [errors, graph.ints([0])], shape, FLOAT, { keepdims: 0 });
+  const ones = graph.node('MatMul', [sum, insideTable(w)], [outputs, kh * kw], FLOAT);
+  const other = sub(graph, { a: reshape(graph, ones, [outputs, 1, kh, kw]), b: half });
+  return transposedView(concat(graph, [half, other], 1), VIEW_ORDER);
 }

@@ -1,0 +1,93 @@
+/*
+ * The two products of a batch with its selected activations, for B rows with k of K latents each:
+ *
+ *     dE [K, C] = du^T x          dR [K, C] = u^T g
+ *
+ * Dense they cost 2 B K C multiplications each. Row by row they are sums of B k scaled rows of x and g, added at the
+ * selected latents: k / K of the multiplications, but each waits for memory. Columns are taken in blocks, so that the
+ * scaled rows and the sums that they go to stay in the cache.
+ */
+import { availableParallelism } from 'node:os';
+import * as tf from '@tensorflow/tfjs';
+import { scatterLast } from '../../engine/ops.js';
+import { engineThreads } from '../../engine/threads.js';
+
+/** The selected activations of a batch: int32 indices, values u and their gradients du, all [B, k]. */
+export type Selection = {
+  readonly values: tf.Tensor2D;
+  readonly du: tf.Tensor2D;
+  readonly indices: tf.Tensor2D;
+};
+
+export type SaeProducts = {
+  /** [K, C] */
+  readonly encoderGrad: tf.Tensor2D;
+  /** [K, C] */
+  readonly decoderRowsGrad: tf.Tensor2D;
+};
+
+/**
+ * K/k a thread above which sums of rows, which run on one thread, are faster than dense products, which share threads:
+ * 1.35 ns for a scaled value against 130 GFLOP/s a thread, both measured on ONNX Runtime.
+ */
+const SPARSE_RATIO = 90;
+/** Values of scaled rows in a block of columns: 16 MiB. */
+const BLOCK_VALUES = 2 ** 22;
+const MIN_BLOCK_COLUMNS = 16;
+
+/** Whether products with k of K entries a row are taken as sums of rows. */
+export function areSparse(latents: number, k: number): boolean {
+  return latents >= SPARSE_RATIO * k * (engineThreads() ?? availableParallelism());
+}
+
+/** coefficients [B, k] at `indices` of K, times rows [B, C]: [K, C], as a dense product. */
+export function denseProduct(
+  coefficients: tf.Tensor2D,
+  indices: tf.Tensor2D,
+  rows: tf.Tensor2D,
+  latents: number,
+): tf.Tensor2D {
+  return tf.tidy(() => {
+    const dense = scatterLast(coefficients, indices, latents) as tf.Tensor2D;
+    // Turned round afterwards: faster than with the larger factor in front.
+    return tf.transpose(tf.matMul(rows, dense, true, false)) as tf.Tensor2D;
+  });
+}
+
+/** The same as a sum of scaled rows, `blockColumns` columns at a time. */
+export function sparseProduct(
+  coefficients: tf.Tensor2D,
+  indices: tf.Tensor2D,
+  rows: tf.Tensor2D,
+  latents: number,
+  blockColumns = Math.max(MIN_BLOCK_COLUMNS, Math.floor(BLOCK_VALUES / coefficients.size)),
+): tf.Tensor2D {
+  const [batch, channels] = rows.shape;
+  const k = coefficients.shape[1];
+  return tf.tidy(() => {
+    const places = tf.reshape(indices, [batch * k]) as tf.Tensor1D;
+    const scales = tf.reshape(coefficients, [batch, k, 1]);
+    const blocks: tf.Tensor2D[] = [];
+    for (let start = 0; start < channels; start += blockColumns) {
+      const size = Math.min(blockColumns, channels - start);
+      const block = tf.reshape(tf.slice(rows, [0, start], [batch, size]), [batch, 1, size]);
+      const scaled = tf.reshape(tf.mul(scales, block), [batch * k, size]);
+      blocks.push(tf.unsortedSegmentSum(scaled, places, latents) as tf.Tensor2D);
+    }
+    return tf.concat(blocks, 1);
+  });
+}
+
+/** Both products; x and g [B, C]. Caller disposes the results. */
+export function saeProducts(
+  x: tf.Tensor2D,
+  g: tf.Tensor2D,
+  { values, du, indices }: Selection,
+  latents: number,
+): SaeProducts {
+  const product = areSparse(latents, values.shape[1]) ? sparseProduct : denseProduct;
+  return {
+    encoderGrad: product(du, indices, x, latents),
+    decoderRowsGrad: product(values, indices, g, latents),
+  };
+}
