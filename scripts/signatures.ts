@@ -3,7 +3,14 @@
  * npx tsx scripts/signatures.ts
  */
 import { writeFileSync } from 'node:fs';
-import { digestOf, headOf, type Signature, shapesDigestOf, sketchOf } from '../src/convert/signature.js';
+import {
+  digestOf,
+  headOf,
+  type Signature,
+  shapesDigestOf,
+  signatureLine,
+  sketchOf,
+} from '../src/convert/signature.js';
 import { startEngine } from '../src/engine/start.js';
 import { createModel } from '../src/models/createModel.js';
 import type { ModelEntry } from '../src/models/modelEntry.js';
@@ -44,18 +51,13 @@ for (const signature of byDigest.values()) {
   const others = signature.archs.filter(([name]) => !generals.has(name));
   if (others.length > 0) signature.archs = others;
 }
-const rows = [...byDigest.values()].map((signature: Signature) => {
-  const { archs, rows: perClass, digest, shapes, first, head, sketch } = signature;
-  const names = archs.map(([arch, classes]) => `['${arch}', ${classes}]`).join(', ');
-  return `  {\n    archs: [${names}],\n    rows: ${perClass},\n    digest: '${digest}',\n    shapes: '${shapes}',\n    first: '${first}',\n    head: '${head}',\n    sketch:\n      '${sketch}',\n  },`;
-});
 writeFileSync(
   new URL('../src/convert/signatures.ts', import.meta.url),
-  `import type { Signature } from './signature.js';
+  `import { parseSignatures, type Signature } from './signature.js';
 
 /** Signatures of all networks of the registry. Made by scripts/signatures.ts; do not edit. */
-export const SIGNATURES: readonly Signature[] = [
-${rows.join('\n')}
-];
+export const SIGNATURES: readonly Signature[] = parseSignatures(\`
+${[...byDigest.values()].map(signatureLine).join('\n')}
+\`);
 `,
 );

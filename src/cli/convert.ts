@@ -42,7 +42,7 @@ const exportOnnx: OnnxExporter = (model, { taps, dtype }) =>
     { model, sae: null, early: null },
     {
       kind: taps.length > 0 ? 'features' : 'predict',
-      ...(taps.length > 0 ? { taps } : {}),
+      ...(taps.length > 0 ? { taps, withAnswers: true } : {}),
       weights: dtype === 'float16' ? 'f16' : 'f32',
       packageVersion: packageVersion(),
     },

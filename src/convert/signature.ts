@@ -21,6 +21,27 @@ export interface Signature {
   readonly sketch: string;
 }
 
+/** A signature as one line of text: fields by spaces, networks as `name=classes`. */
+export function signatureLine(signature: Signature): string {
+  const { digest, shapes, rows, first, head, sketch, archs } = signature;
+  return [digest, shapes, rows, first, head, sketch, ...archs.map((arch) => arch.join('='))].join(' ');
+}
+
+/** The signatures of a text of such lines. */
+export function parseSignatures(text: string): Signature[] {
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const [digest, shapes, rows, first, head, sketch, ...archs] = line.split(' ');
+      const named = archs.map((arch): [string, number] => {
+        const [name, classes] = arch.split('=');
+        return [name, Number(classes)];
+      });
+      return { digest, shapes, rows: Number(rows), first, head, sketch, archs: named };
+    });
+}
+
 const HASH_DIGITS = 6;
 const SKETCH_HASHES = 40;
 

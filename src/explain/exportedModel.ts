@@ -30,6 +30,8 @@ export interface ExportModelOptions {
   readonly size?: readonly [number, number];
   /** Taps whose features kind `features` gives; default those worth splicing at. */
   readonly taps?: readonly string[];
+  /** Kind `features` gives the logits too; default no. */
+  readonly withAnswers?: boolean;
   /** Default: prepared images; `uint8` takes photographs of any size as bytes and prepares them in the graph. */
   readonly input?: ExportInputKind;
   /** Default f32. */
@@ -100,11 +102,12 @@ function recordExplanation(source: ExportSource, image: ExportInput, options: Ex
 function recordPlain(
   source: ExportSource,
   taps: readonly string[],
+  withAnswers: boolean,
   image: ExportInput,
   options: ExportOptions,
 ): Recorded {
   return {
-    traced: traceGraphs(plainProgram(source, taps) as Traceable, [image], options),
+    traced: traceGraphs(plainProgram(source, taps, withAnswers) as Traceable, [image], options),
     constants: { lowerConstants: [], upperConstants: [] },
     finish: (parts) => parts,
   };
@@ -132,7 +135,7 @@ export function exportModel(source: ExportSource, options: ExportModelOptions): 
   const { traced, constants, finish } =
     kind === 'explain'
       ? recordExplanation(source, image, tracing)
-      : recordPlain(source, taps, image, tracing);
+      : recordPlain(source, taps, options.withAnswers ?? false, image, tracing);
   const finished = finish(storedGraph(traced, weights));
   const preparation = { ...spec.preprocessing, crop: [size[0], size[1]] as [number, number] };
   const parts =

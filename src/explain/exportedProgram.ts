@@ -161,6 +161,7 @@ export function explanationProgram(source: ExportSource): ExportProgram {
 export function plainProgram(
   source: ExportSource,
   taps: readonly string[],
+  withAnswers = false,
 ): (image: tf.Tensor4D) => { readonly [name: string]: TensorTree } {
   const encode = encoder(source);
   const names = [INPUT_TAP, ...taps];
@@ -174,6 +175,6 @@ export function plainProgram(
       x = runPart(parts[i], x);
       found[`features_${tap}`] = x.rank === 4 ? toChannelsFirst(x) : x;
     });
-    return found;
+    return withAnswers ? { ...found, ...answers(source, runPart(last, x) as tf.Tensor2D) } : found;
   };
 }

@@ -37,6 +37,29 @@ function expectTwoLines(stderr: string, code: string): void {
 }
 
 describe('fact convert', () => {
+  it('writes networks as ONNX files with hidden features, and reads them back', async () => {
+    const found = await import('onnxruntime-node').catch(() => null);
+    if (found === null) return;
+    const written = await runFact(
+      'convert',
+      at('good.pth'),
+      at('net.onnx'),
+      '--taps',
+      'layer1,layer2',
+      '--check',
+    );
+    expect(written.stderr).not.toContain('error');
+    expect(written.status).toBe(0);
+    const report = JSON.parse(readFileSync(at('net.onnx.parity.json'), 'utf8'));
+    expect(report.stages.length).toBeGreaterThan(0);
+    for (const { stages } of report.stages) expect(stages.at(-1).relative).toBeLessThan(1e-4);
+    const session = await found.InferenceSession.create(at('net.onnx'), { logSeverityLevel: 3 });
+    expect(session.outputNames).toEqual(
+      expect.arrayContaining(['logits', 'features_layer1', 'features_layer2']),
+    );
+    await session.release();
+  });
+
   it('converts, checks and says what it did', async () => {
     const { status, stdout, stderr } = await runFact('convert', at('good.pth'), at('net'), '--check');
     expect(status).toBe(0);

@@ -5,7 +5,13 @@ import { IMAGENET_MEAN, IMAGENET_STD } from '../../models/ends.js';
 import { modelEntry } from '../../models/registry.js';
 import { FileSource } from '../byteSource.js';
 import { CheckpointErrors } from '../checkpointError.js';
-import { type InputParity, parityInputs, scoreDifference } from '../networkParity.js';
+import {
+  type Difference,
+  differenceOf,
+  type InputParity,
+  parityInputs,
+  scoreDifference,
+} from '../networkParity.js';
 import { ExternalFiles } from './externalData.js';
 import { type OnnxGraph, type OnnxPort, readOnnx } from './readOnnx.js';
 
@@ -45,6 +51,29 @@ function feedOf(image: tf.Tensor4D, form: InputForm, isNormalised: boolean): tf.
   });
 }
 
+/** Prefix of outputs that are hidden features, as this package names them. */
+const FEATURES = 'features_';
+
+/** Hidden features that a file gives, channels first, against those of the network's taps. */
+async function featureDifferences(
+  model: BcosModel,
+  image: tf.Tensor4D,
+  outputs: Readonly<Record<string, { readonly data: unknown }>>,
+): Promise<Difference[]> {
+  const found: Difference[] = [];
+  for (const [name, { data }] of Object.entries(outputs)) {
+    const tap = name.slice(FEATURES.length);
+    if (!name.startsWith(FEATURES) || !model.stageNames.includes(tap)) continue;
+    const ours = tf.tidy(() => {
+      const x = model.segment(null, tap).apply(image, { training: false }) as tf.Tensor;
+      return x.rank === 4 ? tf.transpose(x, [0, 3, 1, 2]) : x;
+    });
+    found.push(differenceOf(tap, data as Float32Array, (await ours.data()) as Float32Array));
+    ours.dispose();
+  }
+  return found;
+}
+
 /**
  * Runs the file itself in ONNX Runtime and the network that was made from it on the same noise and photograph, and
  * compares the logits. A text where that is not possible. Throws what importing onnxruntime-node or
@@ -78,10 +107,14 @@ export async function compareWithOnnx(
       const feed = feedOf(image, form, isNormalised);
       const values = (await feed.data()) as Float32Array;
       const theirs = await session.run({ [form.port.name]: new ort.Tensor('float32', values, feed.shape) });
-      const expected = (theirs[output.name].data as Float32Array).subarray(0, classes);
       const ours = tf.tidy(() => model.network.apply(image, { training: false }) as tf.Tensor);
       const actual = (await ours.data()) as Float32Array;
-      results.push({ input: name, stages: [scoreDifference(model, output.name, expected, actual)] });
+      const expected = (theirs[output.name].data as Float32Array).subarray(0, classes);
+      const stages = await featureDifferences(model, image, theirs);
+      results.push({
+        input: name,
+        stages: [...stages, scoreDifference(model, output.name, expected, actual)],
+      });
       tf.dispose([feed, ours]);
     }
   } finally {
