@@ -33,7 +33,7 @@ beforeAll(async () => {
     blocks: [1, 1],
     stem: 'small',
     b: 1.5,
-    inputSize: 64,
+    inputSize: 16,
   });
   await model.save(at('network'));
   writePyTorch(at('plain.pth'), tensorsOfModel(model));
@@ -58,8 +58,13 @@ describe('converting', () => {
       const isUnderKey = files[i - 1].endsWith('.ckpt');
       const options: ConvertOptions = {
         check: true,
+        set: { stem: 'small', inputSize: 16 },
         ...(isUnderKey
-          ? { arch: 'resnet', prefix: 'state_dict.', set: { width: 4, blocks: [1, 1], stem: 'small' } }
+          ? {
+              arch: 'resnet',
+              prefix: 'state_dict.',
+              set: { width: 4, blocks: [1, 1], stem: 'small', inputSize: 16 },
+            }
           : {}),
       };
       const report = await convertCheckpoint(at(files[i - 1]), at(files[i]), options);
@@ -113,7 +118,8 @@ describe('converting', () => {
       ['bfloat16', 'h.safetensors'],
       ['float16', 'h'],
     ] as const) {
-      const { parity } = await convertCheckpoint(at('plain.pth'), at(target), { dtype, check: true });
+      const set = { stem: 'small', inputSize: 16 } as const;
+      const { parity } = await convertCheckpoint(at('plain.pth'), at(target), { dtype, check: true, set });
       const tensors = parity?.tensors;
       expect(tensors?.worst?.relativeError).toBeGreaterThan(0);
       expect(tensors?.worst?.relativeError).toBeLessThan(tensors?.tolerance ?? 0);

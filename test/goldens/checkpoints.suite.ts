@@ -31,20 +31,25 @@ export function outcomeOf(path: string): {
   milliseconds: number;
 } {
   const bytes = new Uint8Array(readFileSync(path));
-  const start = performance.now();
+  const start = process.cpuUsage();
+  /** Processor time: what else the machine does is not measured. */
+  const milliseconds = (): number => {
+    const { user, system } = process.cpuUsage(start);
+    return (user + system) / 1000;
+  };
   try {
     const checkpoint = parseCheckpoint(bytes, path);
     // Reading a file reads its headers; a damaged storage shows when its bytes are asked for.
     for (const tensor of checkpoint.tensors)
       if (tensor.bytes.length !== byteLengthOf(tensor)) throw new Error(`${tensor.name}: wrong length`);
     const outcome = checkpoint.skipped.length > 0 ? 'skip' : 'ok';
-    return { outcome, checkpoint, milliseconds: performance.now() - start };
+    return { outcome, checkpoint, milliseconds: milliseconds() };
   } catch (error) {
     if (!(error instanceof FactError) || !error.code.startsWith('E_CKPT_')) throw error;
     return {
       outcome: error.code.slice('E_CKPT_'.length).toLowerCase(),
       checkpoint: null,
-      milliseconds: performance.now() - start,
+      milliseconds: milliseconds(),
     };
   }
 }
