@@ -6,7 +6,10 @@ import * as tf from '@tensorflow/tfjs';
 import { Random } from '../src/core/random.js';
 import { compile, type TensorTree } from '../src/engine/compile.js';
 import { traceGraphs } from '../src/engine/export.js';
+import type { OnnxBackend } from '../src/engine/onnx/backend.js';
 import { type GraphCost, graphCost } from '../src/engine/onnx/cost.js';
+import { optimise } from '../src/engine/onnx/passes/index.js';
+import { traceFunction } from '../src/engine/onnx/trace.js';
 import {
   attributeConcepts,
   attributePixels,
@@ -19,7 +22,7 @@ import { runPart } from '../src/explain/parts.js';
 import { RunningNorm } from '../src/layers/norm.js';
 import { type BcosModel, createModel } from '../src/models/index.js';
 import { lossFunction } from '../src/train/losses/losses.js';
-import { createTrainingVariables } from '../src/train/optimizerState.js';
+import { createTrainingVariables, disposeTrainingVariables } from '../src/train/optimizerState.js';
 import { createOptimizer } from '../src/train/optimizers/index.js';
 import { SaeTrainer } from '../src/train/sae/trainer.js';
 import { TrainingStep } from '../src/train/step.js';
@@ -67,6 +70,8 @@ const NETWORKS: Readonly<Record<string, NetworkCase>> = {
     k: K,
   },
 };
+
+type StepFunction = (...args: tf.Tensor[]) => TensorTree;
 
 /** Concepts whose pixel maps are made. */
 const MAPS = 3;
@@ -168,7 +173,18 @@ function randomSae(c: NetworkCase, random: Random): SaeTensors {
   return { encoder, decoder: encoder.transpose() as tf.Tensor2D, k: c.k };
 }
 
-function training(model: BcosModel, x: tf.Tensor4D, random: Random): Run {
+/** Operations and bytes of a step; products with constants (0/1 matrices that move data) are no operations. */
+function stepCost(fn: StepFunction, args: readonly tf.Tensor[]): GraphCost {
+  const specs = args.map(({ shape, dtype }, i) => ({ name: `a${i}`, shape, dtype: dtype as 'float32' }));
+  const trace = traceFunction(tf.backend() as OnnxBackend, fn, specs, { name: 'cost', bake: false });
+  const parts = optimise(trace.parts);
+  const constants = new Set(parts.constants.map(({ name }) => name));
+  const nodes = parts.nodes.filter((node) => !node.inputs.some((name) => constants.has(name)));
+  const { flops, productBytes } = graphCost({ ...parts, nodes });
+  return { flops, productBytes, bytes: graphCost(parts).bytes };
+}
+
+function training(model: BcosModel, x: tf.Tensor4D, random: Random): Case {
   const { numClasses } = model.spec.options;
   const labels = Array.from({ length: x.shape[0] }, () => random.integer(numClasses));
   const targets = tf.tidy(() => tf.oneHot(tf.tensor1d(labels, 'int32'), numClasses, 1, 1 / numClasses));
@@ -180,10 +196,11 @@ function training(model: BcosModel, x: tf.Tensor4D, random: Random): Run {
     epsilon: 1e-8,
     weightDecay: 0,
   });
+  const variables = createTrainingVariables(weights, optimizer, { average: false, accumulate: false });
   const step = new TrainingStep({
     network: model.network,
     weights,
-    variables: createTrainingVariables(weights, optimizer, { average: false, accumulate: false }),
+    variables,
     optimizer,
     loss: lossFunction({ name: 'bce', smoothing: 0, targetThreshold: null }),
     adaptiveClip: null,
@@ -192,14 +209,30 @@ function training(model: BcosModel, x: tf.Tensor4D, random: Random): Run {
     rateFactor: () => 1,
   });
   let update = 0;
-  return async () => {
+  const run = async () => {
     const control = { rate: 1e-3, update: update++, averageDecay: 1, isUpdate: true };
     return (await step.run(x, targets as tf.Tensor2D, control)).loss;
   };
+  const fn = (images: tf.Tensor, wanted: tf.Tensor, control: tf.Tensor): TensorTree =>
+    step.batchProgram(images as tf.Tensor4D, wanted as tf.Tensor2D, control as tf.Tensor1D);
+  const cost = (): GraphCost => {
+    const control = tf.zeros([5]);
+    const counted = stepCost(fn as StepFunction, [x, targets, control]);
+    control.dispose();
+    return counted;
+  };
+  const dispose = (): void => {
+    step.dispose();
+    disposeTrainingVariables(variables);
+    tf.dispose([x, targets]);
+    model.network.dispose();
+  };
+  return { run, cost, dispose };
 }
 
-function saeTraining(random: Random): Run {
-  const [channels, latents, k, batch] = [512, 8192, 32, 4096];
+/** A step on `batch` rows of features with 32 of the latents a row. */
+function saeTraining(channels: number, latents: number, random: Random): Case {
+  const [k, batch] = [32, 4096];
   const encoder = normal(random, latents * channels, 1 / Math.sqrt(channels));
   const decoder = new Float32Array(encoder.length);
   for (let j = 0; j < latents; j++) {
@@ -221,19 +254,42 @@ function saeTraining(random: Random): Run {
     { encoder, decoder },
   );
   const data = tf.tensor2d(normal(random, batch * channels, 1), [batch, channels]);
-  return async () => (await trainer.step(data)).loss;
+  const run = async () => (await trainer.step(data)).loss;
+  const cost = () => saeCost(channels, latents, k, batch);
+  const dispose = (): void => {
+    trainer.dispose();
+    data.dispose();
+  };
+  return { run, cost, dispose };
 }
 
-/** Prepares a case such as `resnet18/8/class`, `resnet20/128/train` or `sae`. Throws for an unknown name. */
+/**
+ * One dense product, x E^T; the decoder and the gradients to activations, encoder and decoder read, scale and add k rows
+ * for each row of features. Bytes of products: these; of all: the weights and moments, read and written, too.
+ */
+function saeCost(channels: number, latents: number, k: number, batch: number): GraphCost {
+  const [rows, weights] = [batch * k * channels, latents * channels];
+  const productBytes = 4 * (batch * channels + weights + batch * latents + 6 * rows);
+  return {
+    flops: 2 * batch * latents * channels + 4 * 2 * rows,
+    productBytes,
+    bytes: productBytes + 4 * 2 * 6 * weights,
+  };
+}
+
+/**
+ * Prepares a case such as `resnet18/8/class`, `resnet20/128/train` or `sae/512/8192` (channels, latents). Throws for an
+ * unknown name.
+ */
 export function prepareCase(name: string): Case {
   const random = new Random(1);
-  if (name === 'sae') return { run: saeTraining(random) };
   const [network, batch, task] = name.split('/');
+  if (network === 'sae') return saeTraining(Number(batch), Number(task), random);
   const c = NETWORKS[network];
   if (c === undefined) throw new Error(`unknown case ${name}`);
   const model = createModel(c.arch);
   const x = images(c, Number(batch), random);
-  if (task === 'train') return { run: training(model, x, random) };
+  if (task === 'train') return training(model, x, random);
   calibrate(model, x);
   const [withMaps, total] = task === 'maps' ? [true, 'maps'] : [false, 'contributions'];
   const sae = task === 'concepts' || task === 'maps' ? randomSae(c, random) : null;

@@ -101,7 +101,7 @@ async function measure(name: string, programs: readonly Program[], seconds: numb
 }
 
 function programsOf({ name, goal }: BenchCase): Program[] {
-  const canChange = name !== 'sae';
+  const canChange = !name.startsWith('sae/');
   const canCompile = goal !== null && name.startsWith('resnet18/1/') && /inference|class/.test(name);
   return [
     reference,
@@ -197,7 +197,7 @@ for (const benchCase of selectCases(options)) {
     measured.push((await measure(name, [reference, program], Number(options.seconds)))[1]);
   }
   rows.push(...measured);
-  const cost = name === 'sae' || name.endsWith('/train') ? null : await live.onnx.ask(`cost ${name}`);
+  const cost = await live.onnx.ask(`cost ${name}`);
   if (cost !== null) costs.push(costCells(name, cost as GraphCost, own.wallMs, rates));
   if (goal !== null)
     goals.push([name, goal.toFixed(2), own.ratio.toFixed(2), own.ratio >= goal ? 'reached' : 'missed']);

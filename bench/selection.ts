@@ -32,11 +32,15 @@ const DEFAULT: readonly BenchCase[] = [
   ...network('resnet20', [128], ['inference', 'class', 'concepts']),
   { name: 'resnet18/8/train', goal: 1.1 },
   { name: 'resnet20/128/train', goal: 1.1, onWasm: true },
-  { name: 'sae', goal: 1.2 },
+  { name: 'sae/512/8192', goal: 1.2 },
 ];
 
 /** Beside the default ones, with `--all`. */
-const MORE: readonly BenchCase[] = network('vitc_s', [1, 8]);
+const MORE: readonly BenchCase[] = [
+  ...network('vitc_s', [1, 8]),
+  { name: 'resnet50/8/train', goal: 1.1 },
+  { name: 'sae/2048/16384', goal: 1.2 },
+];
 
 const QUICK = ['resnet18/1/', 'resnet20/128/inference', 'resnet20/128/class', 'sae'];
 

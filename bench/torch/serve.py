@@ -23,7 +23,7 @@ SIZES = {
     "resnet20": dict(build=resnet20, side=32, classes=10, channels=64, latents=1024, k=16),
     "vitc_s": dict(build=vitc_s, side=224, classes=1000, channels=384, latents=8192, k=16),
 }
-SAE = dict(channels=512, latents=8192, k=32, batch=4096, aux=256, alpha=1 / 32)
+SAE = dict(k=32, batch=4096, aux=256, alpha=1 / 32)
 MAPS = 3
 
 
@@ -134,16 +134,16 @@ def network_case(name, batch, task, variant):
     return concept_case(network, image, size, task == "maps")
 
 
-def sae_case():
-    data = torch.randn(SAE["batch"], SAE["channels"])
-    decoder = torch.nn.Linear(SAE["latents"], SAE["channels"], bias=False)
+def sae_case(channels, latents):
+    data = torch.randn(SAE["batch"], channels)
+    decoder = torch.nn.Linear(latents, channels, bias=False)
     with torch.no_grad():
         decoder.weight.div_(decoder.weight.norm(dim=0, keepdim=True))
-    encoder = torch.nn.Linear(SAE["channels"], SAE["latents"], bias=False)
+    encoder = torch.nn.Linear(channels, latents, bias=False)
     with torch.no_grad():
         encoder.weight.copy_(decoder.weight.t())
     optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-3)
-    since_fired = torch.zeros(SAE["latents"], dtype=torch.long)
+    since_fired = torch.zeros(latents, dtype=torch.long)
 
     def step():
         response = torch.relu(encoder(data))
@@ -188,7 +188,7 @@ def rate_case(kind):
 def build(case):
     parts = case.split("/")
     if parts[0] == "sae":
-        return sae_case()
+        return sae_case(int(parts[1]), int(parts[2]))
     if parts[0] == "rate":
         return rate_case(parts[1])
     return network_case(parts[0], int(parts[1]), parts[2], parts[3] if len(parts) > 3 else None)

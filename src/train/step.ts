@@ -123,11 +123,12 @@ export class TrainingStep {
     this.update?.dispose();
   }
 
-  private batchProgram(
+  /** One batch as the function of tensors that `run` compiles; assigns variables. */
+  batchProgram(
     images: tf.Tensor4D,
     targets: tf.Tensor2D,
     control: tf.Tensor1D,
-    uniformList: readonly tf.Tensor1D[],
+    uniformList: readonly tf.Tensor1D[] = [],
   ): Outputs {
     const { network, weights, variables, loss: lossOf, accumulate } = this.options;
     const uniform = Object.fromEntries(
