@@ -37,6 +37,8 @@ interface ExportFlags {
   readonly serve?: number | true;
   readonly input: ExportInputKind;
   readonly check?: string | true;
+  /** false with --no-ledger. */
+  readonly ledger: boolean;
 }
 
 const DEFAULT_PORT = 8080;
@@ -146,6 +148,7 @@ async function run(context: CliContext, model: string | undefined, flags: Export
       kind: flags.kind,
       weights: flags.weights,
       input: flags.input,
+      ledgers: flags.ledger && flags.page === undefined,
       packageVersion: packageVersion(),
       saeHashes: { ...(sae === undefined ? {} : { sae }), ...(early === undefined ? {} : { early }) },
       ...(flags.batch === undefined ? {} : { batch: flags.batch }),
@@ -213,6 +216,7 @@ export function register(program: Command): void {
     .option('--page <folder>', 'write a web page around the file that explains photographs in the browser')
     .option('--photo <file>', 'example to offer on the page; may be given several times', collect)
     .option('--serve [port]', `serve the page on this computer (default port: ${DEFAULT_PORT})`, parseCount)
+    .option('--no-ledger', 'leave the ledgers out: for runtimes without float64, such as WebGPU')
     .option(
       '--check [picture]',
       'run the file on a picture and compare it with the program; exit status 1 if they differ',

@@ -19,7 +19,7 @@ export const GROUPS = {
   want_contributions: ['contributions', 'bias_terms', 'ledger_contributions'],
   want_class_map: ['class_map', 'class_gradient', 'class_map_bias_terms', 'ledger_class_map'],
   want_concept_maps: ['concept_maps', 'concept_map_bias_terms', 'ledger_concept_maps'],
-  want_traces: ['traces', 'early_presence', 'ledger_traces'],
+  want_traces: ['traces', 'trace_presence', 'early_presence', 'ledger_traces'],
   want_alone: ['logits_alone'],
 } as const;
 
@@ -30,7 +30,7 @@ const LOOPS = [
 ] as const;
 
 /** Outputs of the traced function that only the graph itself needs. */
-const INTERNAL = ['target', 'traced_presence'];
+const INTERNAL = ['target'];
 
 export interface GraphSizes {
   /** Images in a run, or the name of the free dimension. */
@@ -41,6 +41,8 @@ export interface GraphSizes {
   /** Columns of the network's constants below and above the tap. */
   readonly lowerConstants: number;
   readonly upperConstants: number;
+  /** Whether ledgers are formed in the graph, in float64. */
+  readonly hasLedgers: boolean;
 }
 
 function has(parts: GraphParts, name: string): boolean {
@@ -88,6 +90,57 @@ function ledgerPort(name: string, batch: number | string, ...more: readonly stri
   return { name, type: 'float64', dims: [batch, ...more, LEDGER_COLUMNS.length] };
 }
 
+/** Adds the ledgers of all groups that the graph has. */
+function addLedgers(editor: GraphEditor, parts: GraphParts, sizes: GraphSizes): void {
+  const score = targetScore(editor, 'target', 'scores');
+  const above: LedgerTerms[] =
+    sizes.upperConstants > 0
+      ? [
+          {
+            value: editor.node('Slice', [
+              'bias_terms',
+              editor.ints(1),
+              editor.ints(1 + sizes.upperConstants),
+              editor.ints(1),
+            ]),
+            axes: [1],
+          },
+        ]
+      : [];
+  const below = (name: string, axis: number): LedgerTerms[] =>
+    sizes.lowerConstants > 0 ? [{ value: name, axes: [axis] }] : [];
+  const ledger = (
+    name: string,
+    left: string,
+    terms: readonly LedgerTerms[],
+    ...more: readonly string[]
+  ): void => {
+    addLedger(editor, left, terms, name);
+    editor.output(ledgerPort(name, sizes.batch, ...more));
+  };
+  ledger('ledger_class_map', score, [
+    { value: 'class_map', axes: [1, 2] },
+    ...below('class_map_bias_terms', 1),
+    ...above,
+  ]);
+  if (sizes.concepts !== null) {
+    ledger('ledger_contributions', score, [{ value: 'contributions', axes: [1] }, ...above]);
+    ledger(
+      'ledger_concept_maps',
+      valuesAt(editor, 'presence', 'resolved_concepts'),
+      [{ value: 'concept_maps', axes: [2, 3] }, ...below('concept_map_bias_terms', 2)],
+      'concepts',
+    );
+    if (has(parts, 'traces'))
+      ledger(
+        'ledger_traces',
+        valuesAt(editor, 'trace_presence', 'resolved_concepts'),
+        [{ value: 'traces', axes: [2] }],
+        'concepts',
+      );
+  }
+}
+
 /** Turns the traced explanation into the graph of the file. */
 export function explanationGraph(traced: GraphParts, sizes: GraphSizes): GraphParts {
   const { batch, classes, concepts } = sizes;
@@ -125,53 +178,7 @@ export function explanationGraph(traced: GraphParts, sizes: GraphSizes): GraphPa
       choices: [{ value: resolved, otherwise: entries }],
     });
   }
-  const score = targetScore(editor, 'target', 'scores');
-  const above: LedgerTerms[] =
-    sizes.upperConstants > 0
-      ? [
-          {
-            value: editor.node('Slice', [
-              'bias_terms',
-              editor.ints(1),
-              editor.ints(1 + sizes.upperConstants),
-              editor.ints(1),
-            ]),
-            axes: [1],
-          },
-        ]
-      : [];
-  const below = (name: string, axis: number): LedgerTerms[] =>
-    sizes.lowerConstants > 0 ? [{ value: name, axes: [axis] }] : [];
-  const ledger = (
-    name: string,
-    left: string,
-    terms: readonly LedgerTerms[],
-    ...more: readonly string[]
-  ): void => {
-    addLedger(editor, left, terms, name);
-    editor.output(ledgerPort(name, batch, ...more));
-  };
-  ledger('ledger_class_map', score, [
-    { value: 'class_map', axes: [1, 2] },
-    ...below('class_map_bias_terms', 1),
-    ...above,
-  ]);
-  if (hasConcepts) {
-    ledger('ledger_contributions', score, [{ value: 'contributions', axes: [1] }, ...above]);
-    ledger(
-      'ledger_concept_maps',
-      valuesAt(editor, 'presence', 'resolved_concepts'),
-      [{ value: 'concept_maps', axes: [2, 3] }, ...below('concept_map_bias_terms', 2)],
-      'concepts',
-    );
-    if (has(parts, 'traces'))
-      ledger(
-        'ledger_traces',
-        valuesAt(editor, 'traced_presence', 'resolved_concepts'),
-        [{ value: 'traces', axes: [2] }],
-        'concepts',
-      );
-  }
+  if (sizes.hasLedgers) addLedgers(editor, parts, sizes);
   for (const name of INTERNAL) editor.withoutOutput(name);
   for (const flag of flags) {
     editor.input({ name: flag, type: 'bool', dims: [] });

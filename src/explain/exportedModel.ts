@@ -36,6 +36,8 @@ export interface ExportModelOptions {
   readonly input?: ExportInputKind;
   /** Default f32. */
   readonly weights?: WeightStorage;
+  /** Default true: the ledgers are formed in the graph, in float64, which onnxruntime's WebGPU build does not take. */
+  readonly ledgers?: boolean;
   /** Version of this package, for the metadata. */
   readonly packageVersion: string;
   /** SHA-256 of the autoencoders' weight files, for the metadata. */
@@ -75,7 +77,12 @@ interface Recorded {
   readonly finish: (parts: GraphParts) => GraphParts;
 }
 
-function recordExplanation(source: ExportSource, image: ExportInput, options: ExportOptions): Recorded {
+function recordExplanation(
+  source: ExportSource,
+  hasLedgers: boolean,
+  image: ExportInput,
+  options: ExportOptions,
+): Recorded {
   const program = explanationProgram(source);
   const { lowerConstants, upperConstants } = program;
   const classes = source.model.spec.options.numClasses;
@@ -91,6 +98,7 @@ function recordExplanation(source: ExportSource, image: ExportInput, options: Ex
     concepts: source.sae?.latents ?? null,
     lowerConstants: lowerConstants.length,
     upperConstants: upperConstants.length,
+    hasLedgers,
   };
   return {
     traced: traceGraphs(program.run as unknown as Traceable, inputs, options),
@@ -134,7 +142,7 @@ export function exportModel(source: ExportSource, options: ExportModelOptions): 
   const tracing = { name, prepare: (parts: GraphParts) => roundWeights(parts, weights) };
   const { traced, constants, finish } =
     kind === 'explain'
-      ? recordExplanation(source, image, tracing)
+      ? recordExplanation(source, options.ledgers ?? true, image, tracing)
       : recordPlain(source, taps, options.withAnswers ?? false, image, tracing);
   const finished = finish(storedGraph(traced, weights));
   const preparation = { ...spec.preprocessing, crop: [size[0], size[1]] as [number, number] };

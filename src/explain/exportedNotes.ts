@@ -88,6 +88,8 @@ const OUTPUT_TEXT: Readonly<Record<string, string>> = {
   concept_map_bias_terms:
     "what the network's constants add to each presence: [N,J,constants]; metadata map_bias_terms",
   traces: 'what each earlier concept adds to the presence of each chosen one: [N,J,earlier concepts]',
+  trace_presence:
+    'presence of the concepts with both autoencoders in the network: what traces add up to: [N,concepts]',
   early_presence: 'presence of the earlier concepts: [N,earlier concepts]',
   ledger_contributions:
     'score of the target before the logit bias; sum of contributions and constants; residual; relative error',

@@ -124,7 +124,7 @@ function conceptProgram(source: ExportSource, sae: Sae): ExportProgram {
         : {
             traces: tf.squeeze(traced.traces, [1]),
             early_presence: traced.earlyPresence,
-            traced_presence: traced.latePresence,
+            trace_presence: traced.latePresence,
           }),
     };
   };

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseModel } from '../../src/engine/onnx/proto.js';
 import { Explainer } from '../../src/explain/explainer.js';
 import { checkExport, worstLedgerError } from '../../src/explain/exportedCheck.js';
 import type { ExportedFile } from '../../src/explain/exportedFile.js';
@@ -61,7 +63,7 @@ describe('an exported explanation', () => {
   it('gives what its program gives operation by operation, and closes its ledgers', async () => {
     const { pixels, height, width } = randomImage(3);
     const check = await checkExport(file, source, { data: pixels, height, width });
-    expect(Object.keys(check.differences)).toHaveLength(14);
+    expect(Object.keys(check.differences)).toHaveLength(15);
     expect(check.largestDifference).toBeLessThanOrEqual(1e-5);
     expect(check.largestLedgerError).toBeLessThanOrEqual(1e-5);
     expect(check.largestLedgerError).toBeGreaterThan(0);
@@ -225,12 +227,17 @@ describe('other files', () => {
     ['a fixed batch', { batch: 1 }],
     ['another size', { size: [24, 40] }],
     ['photographs as bytes', { input: 'uint8' }],
+    ['no ledgers', { ledgers: false }],
   ] as const)('%s: as their program', async (name, options) => {
     const own = name === 'pixels only' ? { ...source, sae: null, early: null } : source;
     const file = await exports.open(own, options);
     const check = await checkExport(file, own, photo);
     expect(check.largestDifference).toBeLessThanOrEqual(1e-5);
     expect(check.largestLedgerError).toBeLessThanOrEqual(1e-5);
+    const types = (parseModel(readFileSync(file.path)).graph?.output ?? []).map(
+      (o) => o.type?.tensorType?.elemType,
+    );
+    expect(types.includes(11)).toBe('kind' in options === false && 'ledgers' in options === false);
   });
 
   it('prepare photographs bit for bit as the evaluation does', async () => {
