@@ -66,7 +66,7 @@ interface Wish {
   readonly flags: readonly string[];
 }
 
-type Results = ReadonlyMap<string, Float32Array | Float64Array | Int32Array>;
+type Results = ReadonlyMap<string, Float32Array | Int32Array>;
 
 /** Explains with an exported file, one image at a time. */
 export class ExportedPrograms implements ExplainPrograms {
@@ -228,19 +228,8 @@ export class ExportedPrograms implements ExplainPrograms {
       mapConstants:
         this.lowerConstants.length === 0 ? new Float32Array(0) : floats(mapped, 'concept_map_bias_terms'),
       traces: hasTraces ? floats(mapped, 'traces') : null,
-      latePresence: hasTraces ? this.latePresence(mapped, shown) : null,
+      latePresence: hasTraces ? floats(mapped, 'trace_presence') : null,
     };
-  }
-
-  /** Presence with both autoencoders in the network: the left sides of the traces' ledgers, which the shown concepts have. */
-  private latePresence(mapped: Results, shown: Int32Array): Float32Array {
-    const ledger = mapped.get('ledger_traces') as Float64Array;
-    const columns = ledger.length / shown.length;
-    const presence = new Float32Array(this.latents);
-    shown.forEach((concept, j) => {
-      presence[concept] = ledger[j * columns];
-    });
-    return presence;
   }
 
   /** Frees the session. */

@@ -66,7 +66,7 @@ describe.skipIf(CHROMIUM === undefined)(`the page in a headless browser${WHY}`, 
     const model = await loadModel(defaultModelFolder());
     const saes = await openSaes(model, defaultModelFolder(), []);
     const [sae, early] = [saes.concepts?.sae ?? null, saes.traces?.sae ?? null];
-    const file = exportModel({ model, sae, early }, { packageVersion: '0' });
+    const file = exportModel({ model, sae, early }, { packageVersion: '0', ledgers: false });
     const options = { compiled: join(folder, 'dist'), examples: examplePhotos(), top: 8 };
     await writePage(join(folder, 'page'), file, options);
     ({ server, address } = await servePage(join(folder, 'page'), 0));
@@ -83,7 +83,7 @@ describe.skipIf(CHROMIUM === undefined)(`the page in a headless browser${WHY}`, 
     browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
     page = await browser.newPage();
     page.on('request', (request) => {
-      const { url } = { url: request.url() };
+      const url = request.url();
       if (!url.startsWith(address) && !/^(data|blob):/.test(url)) outside.push(url);
     });
     page.on('pageerror', (error) => errors.push(error.message));
@@ -97,15 +97,14 @@ describe.skipIf(CHROMIUM === undefined)(`the page in a headless browser${WHY}`, 
     rmSync(folder, { recursive: true, force: true });
   });
 
-  async function statusBegins(words: string): Promise<string> {
-    const status = page.locator('#status', { hasText: new RegExp(`^${words}`) });
+  async function statusBegins(words: string, on = page): Promise<string> {
+    const status = on.locator('#status', { hasText: new RegExp(`^${words}`) });
     await status.waitFor({ timeout: PATIENCE });
     return (await status.textContent()) ?? '';
   }
 
-  const shown = (selector: string): Promise<string[]> => page.locator(selector).allTextContents();
-
-  async function expectShown(e: Explanation): Promise<void> {
+  async function expectShown(e: Explanation, on = page): Promise<void> {
+    const shown = (selector: string): Promise<string[]> => on.locator(selector).allTextContents();
     expect(await shown('article h2')).toEqual([expect.stringContaining(e.predicted.name)]);
     expect(await shown('.concepts li > div > div:nth-of-type(2)')).toEqual(
       e.concepts.map(({ concept }) => `concept ${concept}`),
@@ -115,7 +114,7 @@ describe.skipIf(CHROMIUM === undefined)(`the page in a headless browser${WHY}`, 
       const value = Number(shares[i].replace('−', '-').replace(' %', ''));
       expect(Math.abs(value - 100 * share), signedPercent(share)).toBeLessThanOrEqual(0.06);
     });
-    const status = await statusBegins('Explained');
+    const status = await statusBegins('Explained', on);
     expect(status).toContain(`All ${e.ledgers.length} sums checked`);
   }
 
@@ -152,6 +151,27 @@ describe.skipIf(CHROMIUM === undefined)(`the page in a headless browser${WHY}`, 
     const buffer = Buffer.from('no picture');
     await page.locator('#file').setInputFiles({ name: 'notes.txt', mimeType: 'text/plain', buffer });
     expect(await statusBegins('notes.txt')).toContain('no picture that this browser can read');
+  });
+
+  it('explains with the same numbers by WebGPU', { timeout: 300_000 }, async () => {
+    // A graphics card made of software: slow, but the same programs.
+    const software = [
+      '--enable-unsafe-webgpu',
+      '--use-webgpu-adapter=swiftshader',
+      '--enable-features=Vulkan',
+    ];
+    const other = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', ...software] });
+    try {
+      const gpuPage = await other.newPage();
+      await gpuPage.goto(`${address}?device=webgpu`);
+      const ready = gpuPage.locator('#status', { hasText: /^Ready.*WebGPU/ });
+      await ready.waitFor({ timeout: PATIENCE });
+      await gpuPage.locator('#file').setInputFiles({ name: 'photo.png', mimeType: 'image/png', buffer: png });
+      await gpuPage.locator('#status', { hasText: /^Explained/ }).waitFor({ timeout: 240_000 });
+      await expectShown(await explain(png), gpuPage);
+    } finally {
+      await other.close();
+    }
   });
 
   it('asks nothing of other servers, and has no error', () => {
