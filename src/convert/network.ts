@@ -3,6 +3,7 @@ import { FactError } from '../core/errors.js';
 import { type Logger, silentLogger } from '../core/log.js';
 import type { BcosModel } from '../models/bcosModel.js';
 import { type CreateOptions, createModel } from '../models/createModel.js';
+import { CheckpointErrors } from './checkpointError.js';
 import { type NamedTensor, renamed } from './dtypes.js';
 import { fillState, planState, type StatePlan } from './modelState.js';
 import type { Checkpoint } from './readCheckpoint.js';
@@ -98,6 +99,9 @@ function planGraph(model: BcosModel, checkpoint: Checkpoint, file: string, log: 
   );
 }
 
+/** Producer of the ONNX files of `fact export`, in their metadata. */
+const PRODUCER = 'fact-tfjs';
+
 /** The network in a checkpoint: recognised or named, and built. The caller disposes it. Throws typed errors. */
 export function planNetwork(
   checkpoint: Checkpoint,
@@ -105,6 +109,13 @@ export function planNetwork(
   options: NetworkOptions = {},
 ): PlannedNetwork {
   const log = options.log ?? silentLogger;
+  if (checkpoint.uses !== undefined && (checkpoint.metadata.get('producer') ?? '').startsWith(PRODUCER))
+    throw new CheckpointErrors(file).fault(
+      'unsupported',
+      '',
+      'this package exported it: its filters and norms are merged for speed',
+      'Convert the saved network itself.',
+    );
   const { arch, found } = architectureOf(checkpoint, file, options);
   const model = createModel(arch, { ...found, ...options.set, weights: 'zero' });
   try {

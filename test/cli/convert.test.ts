@@ -37,7 +37,7 @@ function expectTwoLines(stderr: string, code: string): void {
 }
 
 describe('fact convert', () => {
-  it('writes networks as ONNX files with hidden features, and reads them back', async () => {
+  it('writes networks as ONNX files with hidden features, and says that these are no source', async () => {
     const found = await import('onnxruntime-node').catch(() => null);
     if (found === null) return;
     const written = await runFact(
@@ -58,6 +58,8 @@ describe('fact convert', () => {
       expect.arrayContaining(['logits', 'features_layer1', 'features_layer2']),
     );
     await session.release();
+    // The passes that make it fast merge weights: it is not taken apart again.
+    expectTwoLines((await runFact('convert', at('net.onnx'), at('again'))).stderr, 'E_CKPT_UNSUPPORTED');
   });
 
   it('converts, checks and says what it did', async () => {

@@ -53,15 +53,15 @@ export function mutateJson(text: string, random: Random): string {
     }
     if (key === undefined) continue;
     const target = parent as Record<string, unknown>;
-    const value = VALUES[random.integer(VALUES.length)];
+    const value: unknown = structuredClone(VALUES[random.integer(VALUES.length)]);
     switch (random.integer(6)) {
       case 0:
         if (Array.isArray(parent)) parent.splice(Number(key), 1);
         else delete target[key];
         break;
       case 1:
-        if (Array.isArray(parent)) parent.push(parent[Number(key)]);
-        else target[`${key}x`] = target[key];
+        if (Array.isArray(parent)) parent.push(structuredClone(parent[Number(key)]));
+        else target[`${key}x`] = structuredClone(target[key]);
         break;
       case 2:
         if (typeof target[key] === 'number') target[key] = (target[key] as number) * 2 ** random.integer(40);

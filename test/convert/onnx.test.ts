@@ -274,6 +274,7 @@ describe('an ONNX file', () => {
     ['a group', [0x3b, 0x3b, 0x3c, 0x3c], 'CORRUPT', 'group'],
     ['an unknown wire type', [0x3f, 0x00], 'CORRUPT', 'wire type'],
     ['a graph that is a number', [0x38, 0x01], 'CORRUPT', 'wrong wire type'],
+    ['a varint written as eight bytes', [0x29, 0, 0, 0, 0, 0, 0, 0, 0], 'CORRUPT', 'wrong wire type'],
     ['a field without a number', [0x02, 0x00], 'CORRUPT', 'number 0'],
   ])('with %s is refused', (_what, rest, code, text) => {
     expect(() => read(Uint8Array.from([...start, ...rest]))).toThrowError(refused(code, text));

@@ -101,7 +101,10 @@ export function onnxTensor(proto: Proto, name: string, where: string, content: O
   const token = proto.rawData;
   if (token != null && token.length > 0) {
     // What stands here in a skeleton is the number of a range, never the file's own bytes.
-    const range = content.ranges[new DataView(token.buffer, token.byteOffset, 4).getUint32(0, true)];
+    const index =
+      token.length === 4 ? new DataView(token.buffer, token.byteOffset, 4).getUint32(0, true) : -1;
+    const range = content.ranges[index];
+    if (range === undefined) throw fail('its data lie nowhere: the file contradicts itself');
     const needed = FIELD_DTYPE.get(range.field);
     if (needed !== undefined && needed !== dtype) throw fail(`its data field does not fit its type ${dtype}`);
     check(range.length);

@@ -36,22 +36,44 @@ const INSIDE: Readonly<Record<Message, ReadonlyMap<number, Message>>> = {
   ]),
   tensor: new Map(),
 };
-/** Fields of those messages that are numbers; all others are bytes, but for those of `LISTS`. */
-const NUMBERS: Readonly<Record<Message, readonly number[]>> = {
-  model: [1, 5],
-  graph: [],
-  node: [],
-  attribute: [2, 3, 20],
-  tensor: [2, 14],
+/** Fields of those messages that are numbers, and how each is written; all others are bytes, but for those of `LISTS`. */
+const NUMBERS: Readonly<Record<Message, ReadonlyMap<number, number>>> = {
+  model: new Map([
+    [1, WIRE.varint],
+    [5, WIRE.varint],
+  ]),
+  graph: new Map(),
+  node: new Map(),
+  attribute: new Map([
+    [2, WIRE.fixed32],
+    [3, WIRE.varint],
+    [20, WIRE.varint],
+  ]),
+  tensor: new Map([
+    [2, WIRE.varint],
+    [14, WIRE.varint],
+  ]),
 };
-/** Lists of numbers: packed into bytes or one by one. */
-const LISTS: Readonly<Record<Message, readonly number[]>> = {
-  model: [],
-  graph: [],
-  node: [],
-  attribute: [7, 8],
-  tensor: [1, 4, 5, 7, 10, 11],
+/** Lists of numbers: packed into bytes, or one by one as given here. */
+const LISTS: Readonly<Record<Message, ReadonlyMap<number, number>>> = {
+  model: new Map(),
+  graph: new Map(),
+  node: new Map(),
+  attribute: new Map([
+    [7, WIRE.fixed32],
+    [8, WIRE.varint],
+  ]),
+  tensor: new Map([
+    [1, WIRE.varint],
+    [4, WIRE.fixed32],
+    [5, WIRE.varint],
+    [7, WIRE.varint],
+    [10, WIRE.fixed64],
+    [11, WIRE.varint],
+  ]),
 };
+/** The last field number of those messages; a reader that knows them ignores what lies beyond. */
+const LAST_FIELD = 26;
 /** Data of a tensor: float, int32, string, int64, raw, double, uint64. */
 const DATA = [4, 5, 6, 7, 9, 10, 11];
 const RAW = 9;
@@ -136,12 +158,14 @@ export function readSkeleton(source: ByteSource, errors: CheckpointErrors): Skel
   };
 
   const checkWire = (kind: Message, field: number, wire: number, at: number): void => {
-    const isNumber = NUMBERS[kind].includes(field);
-    const isList = LISTS[kind].includes(field);
-    const isKnown =
-      isNumber || isList || INSIDE[kind].has(field) || (kind === 'tensor' && DATA.includes(field));
-    const fits = isNumber ? wire !== WIRE.bytes : isList ? true : wire === WIRE.bytes;
-    if (isKnown && !fits)
+    // A protobuf reader takes a known field as its schema says, whatever the file says: both have to agree.
+    const single = NUMBERS[kind].get(field);
+    const listed = LISTS[kind].get(field);
+    const fits =
+      single !== undefined
+        ? wire === single
+        : wire === WIRE.bytes || (listed !== undefined ? wire === listed : field > LAST_FIELD);
+    if (!fits)
       throw errors.fault(
         'corrupt',
         `byte ${at}`,
