@@ -102,14 +102,21 @@ export function bcosConv2d(x: tf.Tensor4D, w: tf.Tensor4D, rule: BcosConvRule, e
       const index = choices > 0 ? rest[0] : undefined;
       const [y, r, ...kept] = rest.slice(choices);
       const image = x as tf.Tensor4D;
-      const scaled = y === undefined ? { ds: g, factor: 1, toNorm: null } : scaleGradients(g, y, kept, b);
-      // The constant factor goes to whatever is smaller.
-      const onErrors = scaled.factor !== 1 && scaled.ds.size < unit.size;
-      const [forErrors, forFilters] = onErrors ? [scaled.factor, 1] : [1, scaled.factor];
+      const scaled =
+        y === undefined
+          ? { ds: g, factor: 1, toNorm: null, givesAlong: false }
+          : scaleGradients(g, y, kept, b);
+      // The constant factor goes to whatever is smaller; so does the product of filters and their gradient.
+      const isSmall = scaled.ds.size < unit.size;
+      const [forErrors, forFilters] = isSmall ? [scaled.factor, 1] : [1, scaled.factor];
       const ds = spread(times(scaled.ds, forErrors), index);
       const throughFilters = conv2dInputGrad(ds, times(unit, forFilters), inputShape, conv);
       const d = conv2dFilterGrad(image, ds, unit.shape as Shape4, conv);
-      const dw = filterGradient(d, unit, inverseNorm, forFilters);
+      const along =
+        isSmall && index === undefined && scaled.givesAlong && scaled.toNorm !== null
+          ? tf.mul(tf.sum(scaled.toNorm, [0, 1, 2], true), forErrors)
+          : undefined;
+      const dw = filterGradient(d, unit, inverseNorm, forFilters, along);
       if (scaled.toNorm === null) return [throughFilters, dw];
       // 2 dP = -r^2 sum over the outputs of the group; the factor 2 of d(x^2) cancels the 1/2 of the root.
       const plane = tf.mul(tf.neg(tf.square(r)), groupRows(scaled.toNorm as tf.Tensor4D, conv.groups));

@@ -28,16 +28,17 @@ export function unitFilters(w: tf.Tensor): { unit: tf.Tensor; inverseNorm: tf.Te
 
 /**
  * Gradient to W from the gradient `factor` D to w^: factor (D - w^ <w^, D>) / ||W||, the part of D tangential to the
- * unit sphere. Four passes over W and one sum.
+ * unit sphere. Three passes over W; where <w^, D> is not given, one more and a sum.
  */
 export function filterGradient(
   d: tf.Tensor,
   unit: tf.Tensor,
   inverseNorm: tf.Tensor,
   factor: number,
+  alongFilters?: tf.Tensor,
 ): tf.Tensor {
   const axes = d.shape.slice(0, -1).map((_, i) => i);
-  const along = tf.sum(tf.mul(unit, d), axes, true);
+  const along = alongFilters ?? tf.sum(tf.mul(unit, d), axes, true);
   const scale = factor === 1 ? inverseNorm : tf.mul(inverseNorm, factor);
   return tf.sub(tf.mul(d, scale), tf.mul(unit, tf.mul(along, scale)));
 }
@@ -93,6 +94,8 @@ export interface ScaleGradients {
   readonly factor: number;
   /** g y (1 - e/c) (B-1), elementwise: its sum over outputs is dL/dr . r. */
   readonly toNorm: tf.Tensor;
+  /** Where s ds, without the factor, is `toNorm`: its sum over positions is <w^, D>, D the filters' gradient for ds. */
+  readonly givesAlong: boolean;
 }
 
 /** Backward pass of `applyScale`. B = 2: one pass for ds, one for `toNorm`. */
@@ -103,11 +106,12 @@ export function scaleGradients(
   b: number,
 ): ScaleGradients {
   const ga = tf.mul(g, kept[0]);
-  if (b === 2) return { ds: ga, factor: 2, toNorm: tf.mul(g, y) };
+  if (b === 2) return { ds: ga, factor: 2, toNorm: tf.mul(g, y), givesAlong: true };
   const share = tf.div((b - 1) * SCALE_EPSILON, kept[1]);
   return {
     ds: tf.mul(ga, tf.sub(b, share)),
     factor: 1,
     toNorm: tf.mul(tf.mul(g, y), tf.sub(b - 1, share)),
+    givesAlong: false,
   };
 }

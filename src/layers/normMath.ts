@@ -8,10 +8,10 @@
  *     normal, h = g x w:       dx = g q w - (x-m) q^3 sum(h)/N
  *     normal, centered, h=g w: dx = q (h - mean(h)) - (x-m) q^3 mean(h (x-m))
  *     dw = sum(g q x) or sum(g q (x-m)) over the axes where w repeats,  db = sum(g) there
- *     where each parameter has its own statistic: sum(g x) = sum(g (x-m)) + m sum(g), so that x-m alone is kept
  *
  * Passes over memory: forward 1 and two sums for the statistics, 1 for y; explain backward 1 (2 centered); normal
- * backward 4 and two sums (5 centered; one more where parameters and statistics lie along different axes).
+ * backward 4 and a sum (5 and two centered; one more where parameters and statistics lie along different axes, and x-m
+ * is not kept).
  */
 import * as tf from '@tensorflow/tfjs';
 import { closedForm } from './closedForm.js';
@@ -114,26 +114,22 @@ export function normalise(input: tf.Tensor, a: NormArguments, keepStatistics: bo
 
   /** Whether each parameter has its own statistic. */
   const isShared = (q: tf.Tensor): boolean => q.shape.every((d, i) => d === parameters[i]);
-  /** Sum over the statistic's axes of g times what the norm scales, from product = g (x - m). */
-  const sumOfProducts = (g: tf.Tensor, product: tf.Tensor, mean: tf.Tensor): tf.Tensor => {
-    const centredSum = toParameters(product, parameters);
-    return a.centered ? centredSum : tf.add(centredSum, tf.mul(mean, toParameters(g, parameters)));
-  };
 
   const y = closedForm(
     [input, ...parts],
     () => {
       const { x, mean, centred, q, scale, y } = forward();
       const weight = a.weight === null ? [] : [asParameters(a.weight)];
-      return { value: y, saved: [a.centered || isShared(q) ? centred : x, mean, q, scale, ...weight] };
+      const deviation = a.centered || isShared(q) ? centred : x;
+      return { value: y, saved: [a.centered ? centred : x, deviation, mean, q, scale, ...weight] };
     },
-    (dy, [factor, mean, q, scale, ...rest]) => {
+    (dy, [factor, deviation, mean, q, scale, ...rest]) => {
       const w = hasWeight ? rest[0] : null;
       const g = tf.reshape(dy, [...view]);
       const product = tf.mul(g, factor);
       const shared = isShared(q);
       // Where each parameter has its own statistic, one sum serves both dx and dw.
-      const bySum = shared ? sumOfProducts(g, product, mean) : null;
+      const bySum = shared ? toParameters(product, parameters) : null;
       const toScale = bySum === null ? sumOver(times(product, w), axes) : times(bySum, w);
       const curvature = tf.mul(tf.mul(toScale, tf.mul(tf.square(q), q)), 1 / count);
       const direct = tf.mul(g, scale);
@@ -141,7 +137,7 @@ export function normalise(input: tf.Tensor, a: NormArguments, keepStatistics: bo
       let level = direct;
       if (a.centered) level = tf.sub(direct, meanOver(direct, axes));
       else if (!shared) level = tf.add(direct, tf.mul(mean, curvature));
-      const dx = tf.reshape(tf.sub(level, tf.mul(factor, curvature)), shape);
+      const dx = tf.reshape(tf.sub(level, tf.mul(deviation, curvature)), shape);
       const gradients = [dx];
       if (w !== null) {
         const dw = bySum === null ? toParameters(tf.mul(product, q), parameters) : tf.mul(bySum, q);

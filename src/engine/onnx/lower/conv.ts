@@ -1,8 +1,8 @@
 import type * as tf from '@tensorflow/tfjs';
 import type { Graph, Shape, Sym } from '../graph.js';
-import { activate, add, mul } from './elementwise.js';
+import { activate, add, mul, sub } from './elementwise.js';
 import { filterGradient } from './filterGradient.js';
-import { concat, reshape, reverse, transpose } from './layout.js';
+import { concat, reshape, reverse, slice, transpose } from './layout.js';
 import { type Attrs, attrsOf, type LoweringTable, unsupported } from './lowering.js';
 import {
   isUnitStride,
@@ -41,6 +41,20 @@ function convolve(graph: Graph, x: Sym, weights: Sym, w: WindowGeometry, group: 
   const shape = [x.shape[0], weights.shape[0], ...w.output];
   const inputs = [toChannelsFirst(graph, x), weights, ...(bias ? [bias] : [])];
   return toChannelsLast(graph, graph.node('Conv', inputs, shape, FLOAT, { ...windowAttributes(w), group }));
+}
+
+/**
+ * Convolution of [x, 1 - x] with weights [A, B]: that of [x, 1] with [A - B, sum of B], the ones zero in the padding. For
+ * filters that the graph computes; passes/inverseChannels.ts does the same, and more, where they are constants.
+ */
+function convolveInverse(graph: Graph, x: Sym, weights: Sym, w: WindowGeometry): Sym {
+  const [outputs, inputs, kh, kw] = weights.shape;
+  const half = inputs / 2;
+  const [a, b] = [0, half].map((start) => slice(graph, weights, [0, start, 0, 0], [outputs, half, kh, kw]));
+  const sum = graph.node('ReduceSum', [b, graph.ints([1])], [outputs, 1, kh, kw], FLOAT, { keepdims: 1 });
+  const joined = concat(graph, [sub(graph, { a, b }), sum], 1);
+  const ones: Sym = { shape: [...x.shape.slice(0, 3), 1], dtype: FLOAT, uniform: 1 };
+  return convolve(graph, concat(graph, [x, ones], 3), joined, w, 1);
 }
 
 function convolveTransposed(graph: Graph, dy: Sym, weights: Sym, w: WindowGeometry, group: number): Sym {
@@ -182,6 +196,9 @@ export const convolutions: LoweringTable = {
   },
   FactConv2d: (graph, { x, filter }, attrs) => {
     const { w, groups } = ownWindow(x.shape, filter.shape, attrs);
+    const isComputed = filter.values === undefined && filter.uniform === undefined;
+    if (x.withInverse !== undefined && groups === 1 && isComputed)
+      return convolveInverse(graph, x.withInverse, toOihw(graph, filter), w);
     return convolve(graph, x, toOihw(graph, filter), w, groups);
   },
   FactConv2dInputGrad: (graph, { dy, filter }, attrs) => {
