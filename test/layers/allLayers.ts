@@ -43,6 +43,12 @@ const examples: Record<string, Omit<LayerExample, 'name'>> = {
     (name) =>
       new layers.BcosConv2d({ name, outChannels: 4, kernel: 3, padding: 1, groups: 2, maxOut: 2, b: 2.5 }),
   ),
+  'BcosConv2d b=2 maxOut, filters larger than the image': image(
+    (name) => new layers.BcosConv2d({ name, outChannels: 4, kernel: 3, padding: 1, maxOut: 2 }),
+  ),
+  'BcosConv2d b=2 groups, filters larger than the image': image(
+    (name) => new layers.BcosConv2d({ name, outChannels: 4, kernel: 5, padding: 2, groups: 2 }),
+  ),
   'BcosConv2d depthwise dilated': image(
     (name) => new layers.BcosConv2d({ name, outChannels: 6, kernel: 3, padding: 2, dilation: 2, groups: 6 }),
   ),
