@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { byteLengthOf, type NamedTensor } from '../convert/dtypes.js';
 import { readCheckpoint } from '../convert/readCheckpoint.js';
-import { recognise } from '../convert/recognise.js';
+import { recognise, recogniseUses } from '../convert/recognise.js';
 import { isFolder, isModelFolder } from '../convert/targets.js';
 import { modelJsonPath, readTfjs } from '../convert/tfjs/readTfjs.js';
 import { FactError } from '../core/errors.js';
@@ -45,7 +45,7 @@ function rowsOf(tensors: readonly NamedTensor[]): Inspection['tensors'] {
 async function inspectFile(path: string): Promise<Inspection> {
   const json = modelJsonPath(path, isFolder(path));
   const checkpoint = json === null ? await readCheckpoint(path) : await readTfjs(json);
-  const known = recognise(checkpoint.tensors);
+  const known = recognise(checkpoint.tensors) ?? recogniseUses(checkpoint.uses ?? []);
   return {
     file: path,
     format: checkpoint.format,

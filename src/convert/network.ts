@@ -7,7 +7,7 @@ import { CheckpointErrors } from './checkpointError.js';
 import { type NamedTensor, renamed } from './dtypes.js';
 import { fillState, planState, type StatePlan } from './modelState.js';
 import type { Checkpoint } from './readCheckpoint.js';
-import { type Recognised, recognise, recogniseShapes } from './recognise.js';
+import { type Recognised, recognise, recogniseUses } from './recognise.js';
 import { specOfMetadata } from './specMetadata.js';
 import type { CopyChoice } from './stateCopies.js';
 import { matchStructure } from './structure.js';
@@ -27,12 +27,6 @@ export interface PlannedNetwork {
   readonly plan: StatePlan;
 }
 
-/** What the shapes of a graph's filters and matrices say, where its names say nothing. */
-function byStructure({ uses }: Checkpoint): Recognised | null {
-  const shapes = (uses ?? []).flatMap((use) => (use.kind === 'weights' ? [use.tensor.shape] : []));
-  return shapes.length === 0 ? null : recogniseShapes(shapes);
-}
-
 /** A graph may hold a network's filters by name, and its norms only as factors. */
 function withFoldedNorms(found: Recognised | null, { uses }: Checkpoint): Recognised | null {
   const hasNorms = uses?.some(({ kind }) => kind !== 'weights') ?? false;
@@ -48,7 +42,8 @@ function architectureOf(
 ): { arch: string; found: CreateOptions } {
   const log = options.log ?? silentLogger;
   const wanted = options.arch ?? 'auto';
-  const recognised = withFoldedNorms(recognise(checkpoint.tensors), checkpoint) ?? byStructure(checkpoint);
+  const recognised =
+    withFoldedNorms(recognise(checkpoint.tensors), checkpoint) ?? recogniseUses(checkpoint.uses ?? []);
   if (wanted !== 'auto') {
     const numClasses = options.set?.numClasses === undefined ? recognised?.options.numClasses : undefined;
     return { arch: wanted, found: numClasses === undefined ? {} : { numClasses } };

@@ -11,6 +11,7 @@ import {
 } from './signature.js';
 import { SIGNATURES } from './signatures.js';
 import { isAveragePrefix } from './stateCopies.js';
+import type { WeightUse } from './structure.js';
 
 /** What names and shapes say about a B-cos ResNet. Norms without running statistics look alike, stems of 3x3 too. */
 export interface ResNetTraits {
@@ -190,6 +191,12 @@ export function recogniseShapes(shapes: readonly (readonly number[])[]): Recogni
     known.flatMap(({ archs }) => archs),
     classes,
   );
+}
+
+/** The same from what a graph computes with. */
+export function recogniseUses(uses: readonly WeightUse[]): Recognised | null {
+  const shapes = uses.flatMap((use) => (use.kind === 'weights' ? [use.tensor.shape] : []));
+  return shapes.length === 0 ? null : recogniseShapes(shapes);
 }
 
 /** The network whose names and shapes are most like those of a checkpoint; null where none shares any. */

@@ -85,6 +85,14 @@ describe('the zip reader', () => {
     expect(second === undefined ? null : [...archive.read(second)]).toEqual([1, 1, 1]);
   });
 
+  it('reads the zip64 end record that the writer makes for 65,535 members and more', () => {
+    const many = Array.from({ length: 66_000 }, (_, i) => ({ name: `m${i}`, bytes: Uint8Array.of(i & 255) }));
+    const archive = open(new Uint8Array(Buffer.concat([...encodeZip(many)])));
+    expect(archive.members.size).toBe(66_000);
+    const last = archive.members.get('m65999');
+    expect(last === undefined ? null : [...archive.read(last)]).toEqual([65_999 & 255]);
+  });
+
   it('reads a part of a member, and checks the whole of it first', () => {
     const bytes = Buffer.concat([
       ...encodeZip([{ name: 'a', bytes: Uint8Array.from({ length: 100 }, (_, i) => i) }]),
