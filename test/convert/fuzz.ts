@@ -73,7 +73,7 @@ function fileSeeds(
 ): Seed[] {
   return files.map(({ name, bytes }) => ({
     name,
-    weight: bytes.length > 500_000 ? 0.05 : bytes.length > 100_000 ? 0.3 : 1,
+    weight: bytes.length > 500_000 ? 0.05 : bytes.length > 20_000 ? 0.2 : 1,
     run: (random) => {
       const mutant = change(bytes, name, random);
       try {
