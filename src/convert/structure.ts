@@ -184,7 +184,11 @@ function isUniform(tensor: NamedTensor): boolean {
 /** The uses of each key in order, to be taken one after the other. */
 function queues<T>(items: readonly T[], key: (item: T) => string): Map<string, T[]> {
   const map = new Map<string, T[]>();
-  for (const item of items) map.set(key(item), [...(map.get(key(item)) ?? []), item]);
+  for (const item of items) {
+    const known = map.get(key(item));
+    if (known === undefined) map.set(key(item), [item]);
+    else known.push(item);
+  }
   return map;
 }
 
