@@ -97,12 +97,14 @@ export async function measure(c: OperationCase, compiled: boolean): Promise<Meas
 /** Values and finite differences of the operation on the current engine, which serves as the reference. */
 export async function reference(c: OperationCase): Promise<Reference> {
   const inputs = c.inputs.map(({ values, shape }) => ({ values: values.slice(), shape: [...shape] }));
-  const evaluate = (): Float64Array =>
-    tf.tidy(() =>
-      Float64Array.from(
-        c.run(...inputs.map(({ values, shape }) => tf.tensor(values.slice(), shape))).dataSync(),
-      ),
+  const evaluate = (): Float64Array => {
+    const result = tf.tidy(() =>
+      c.run(...inputs.map(({ values, shape }) => tf.tensor(values.slice(), shape))),
     );
+    const numbers = Float64Array.from(result.dataSync());
+    result.dispose();
+    return numbers;
+  };
   let values: Float64Array;
   try {
     values = evaluate();
