@@ -278,6 +278,7 @@ describe('networks of other kinds', () => {
       { width: 8, blocks: [1, 1, 1], b: 1.5, maxOut: 2, norm: 'gn', normParameters: 'affine' },
     ],
     ['vgg', { stages: [[8], [8, 8]], hidden: 16 }],
+    ['densenet', { width: 8, growth: 4, bottleneck: 2, blocks: [2, 2] }],
     ['simple_vit', vit],
   ] as const)('%s %j', async (arch, options) => {
     const model = createModel(arch, {

@@ -220,9 +220,9 @@ export function planPush(
       continue;
     }
     if (outcome.kind === 'drop') {
-      const x = node.inputs[outcome.x];
       if (outcome.scale !== null) scales.set(node.outputs[0], outcome.scale);
-      steps.push(() => rewriter.replace(node.outputs[0], x));
+      // Read when it is done: a product before this one may have been dropped too.
+      steps.push(() => rewriter.replace(node.outputs[0], node.inputs[outcome.x]));
       continue;
     }
     if (outcome.kind === 'absorb') {
@@ -241,6 +241,11 @@ export function planPush(
       steps.push(() => rewriter.setInput(node, place, multiply(rewriter, node.inputs[place], scale)));
     });
   }
+  // Multiplications that an earlier plan added are not in the order: a value that they read keeps its scale.
+  const planned = new Set(order);
+  const isMissed = (reader: LiveNode): boolean => !planned.has(reader) && rewriter.isUsed(reader);
+  if ([...scales.keys()].some((name) => rewriter.readers(name).some(isMissed)))
+    return { cost: Number.POSITIVE_INFINITY, apply: () => {} };
   return {
     cost,
     apply: () => {
