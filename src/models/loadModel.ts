@@ -60,9 +60,8 @@ function emptyModel(path: string, spec: ModelSpec): BcosModel {
     const { inputSize, preprocessing, classNames, options } = spec;
     return createModel(spec.arch, { ...options, inputSize, preprocessing, classNames, weights: 'zero' });
   } catch (error) {
-    throw error instanceof FactError && error.code === 'E_MODEL_OPTION'
-      ? corrupt(path, error.message, error)
-      : error;
+    const isOption = error instanceof FactError && ['E_MODEL_OPTION', 'E_LAYER_CONFIG'].includes(error.code);
+    throw isOption ? corrupt(path, error.message, error) : error;
   }
 }
 
