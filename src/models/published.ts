@@ -10,8 +10,11 @@ export interface Published {
   readonly file: string;
 }
 
-/** Licence of the published weights. */
-export const WEIGHTS_LICENCE = 'Apache-2.0';
+/**
+ * Terms of the published weights, in short: the repository's code is under the Apache License 2.0; the weights were made
+ * from ImageNet, whose terms its README points to (non-commercial use; who uses them must see whether he may).
+ */
+export const WEIGHTS_LICENCE = 'ImageNet terms';
 
 /** Published weights by the name of their network. */
 export const PUBLISHED: Readonly<Record<string, Published>> = {

@@ -81,7 +81,7 @@ beforeAll(async () => {
     hashPrefix,
     url: server.url(`/${file}`),
     parameterBytes: weights.length,
-    licence: 'Apache-2.0',
+    licence: 'ImageNet terms',
     saes: [{ ...sae, url: server.url('/sae.pt'), tensorBytes: 2 * 4 * 64 * 96 }],
   };
 });
