@@ -2,10 +2,10 @@ import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../../../src/core/random.js';
 import { compile } from '../../../src/engine/compile.js';
-import { type ConvConfig, conv2dFilterGrad } from '../../../src/engine/ops.js';
+import { type ConvConfig, conv2d, conv2dFilterGrad, conv2dInputGrad } from '../../../src/engine/ops.js';
 import { startEngine } from '../../../src/engine/start.js';
-import { naiveFilterGrad, zeros4 } from '../naive.js';
-import { traced } from './graphs.js';
+import { naiveConv2d, naiveFilterGrad, naiveInputGrad, zeros4 } from '../naive.js';
+import { count, traced } from './graphs.js';
 
 beforeAll(async () => {
   await startEngine({ engine: 'onnx', threads: 2 });
@@ -17,6 +17,15 @@ interface Case extends ConvConfig {
   readonly x: [number, number, number, number];
   readonly filter: [number, number, number, number];
 }
+
+const TINY: Record<string, Case> = {
+  '3x3': on([3, 2, 3, 24], [3, 3, 24, 25], 1, 1),
+  '5x5, larger than the image': on([2, 2, 2, 16], [5, 5, 16, 17], 1, 2),
+  '1x1': on([4, 2, 1, 8], [1, 1, 8, 9], 1, 0),
+  'no padding': on([3, 3, 2, 24], [2, 2, 24, 24], 1, 0),
+  dilated: { ...on([2, 2, 3, 24], [3, 3, 24, 24], 1, 2), dilation: [2, 2] },
+  'stride 2, odd sizes': on([3, 3, 3, 36], [3, 3, 36, 40], 2, 1),
+};
 
 /** Which way the lowering takes: see src/engine/onnx/lower/filterGradient.ts. */
 const CASES: Record<string, Record<string, Case>> = {
@@ -51,8 +60,9 @@ const CASES: Record<string, Record<string, Case>> = {
     'in groups': { ...on([2, 7, 7, 6], [3, 3, 3, 4], 2, 1), groups: 2 },
     'all images at once': on([3, 5, 4, 9], [3, 3, 9, 8], 2, 1),
     'all images at once, in groups': { ...on([3, 3, 3, 24], [3, 3, 12, 26], 2, 1), groups: 2 },
-    'where zeros between images would be dear': on([3, 2, 2, 6], [3, 3, 6, 200], 1, 1),
+    'where zeros between images would be dear': on([2, 9, 9, 29], [3, 3, 29, 520], 1, 1),
   },
+  tiny: TINY,
   sliced: {
     '8x8, stride 8': on([2, 17, 16, 2], [8, 8, 2, 3], 8, 0),
     '9x9, stride 2': on([2, 12, 11, 2], [9, 9, 2, 3], 2, 4),
@@ -94,9 +104,44 @@ describe.each(Object.entries(CASES))('filter gradients, %s', (way, cases) => {
   it.each(Object.entries(cases))('take this way: %s', (_, c) => {
     const ones = tf.ones(outputShape(c)) as tf.Tensor4D;
     const fn = (x: tf.Tensor) => conv2dFilterGrad(x as tf.Tensor4D, ones, c.filter, c);
-    const ops = traced(fn, c.x).nodes.map((node) => node.op);
-    const [convolves, slices] = [ops.includes('Conv'), ops.includes('Slice')];
-    expect({ convolves, slices }).toEqual({ convolves: way === 'gathered', slices: way === 'sliced' });
+    const graph = traced(fn, c.x);
+    const used = { convolutions: count(graph, 'Conv') > 0, slices: count(graph, 'Slice') > 0 };
+    expect(used).toEqual({ convolutions: way === 'gathered', slices: way === 'sliced' });
+    expect(count(graph, 'MatMul')).toBe(way === 'tiny' && c.filter[0] > 1 ? 2 : 1);
+  });
+});
+
+describe('convolutions over tiny images', () => {
+  it.each(Object.entries(TINY))('and their gradients equal loops over pixels: %s', async (_, c) => {
+    const [x, filter, dy] = [random4(5, c.x), random4(6, c.filter), random4(7, outputShape(c))];
+    const forward = (a: tf.Tensor4D, f: tf.Tensor4D) => conv2d(a, f, c);
+    const backward = (g: tf.Tensor4D, f: tf.Tensor4D) => conv2dInputGrad(g, f, c.x, c);
+    const expected = {
+      y: naiveConv2d(x.array, filter.array, c).values,
+      dx: naiveInputGrad(dy.array, filter.array, c.x, c).values,
+    };
+    expect(forward(x.tensor, filter.tensor).dataSync()).toBeNormwiseClose(expected.y, TOLERANCE);
+    expect(backward(dy.tensor, filter.tensor).dataSync()).toBeNormwiseClose(expected.dx, TOLERANCE);
+    const both = compile(
+      (a: tf.Tensor4D, f: tf.Tensor4D, g: tf.Tensor4D) => ({ y: forward(a, f), dx: backward(g, f) }),
+      { name: 'tiny' },
+    );
+    const got = await both(x.tensor, filter.tensor, dy.tensor);
+    expect(got.y.shape).toEqual(outputShape(c));
+    expect(got.y.dataSync()).toBeNormwiseClose(expected.y, TOLERANCE);
+    expect(got.dx.dataSync()).toBeNormwiseClose(expected.dx, TOLERANCE);
+    both.dispose();
+  });
+
+  it('share their taps with the filter`s gradient', () => {
+    const c = TINY['3x3'];
+    const filter = tf.variable(random4(6, c.filter).tensor);
+    const fn = (x: tf.Tensor) => {
+      const y = conv2d(x as tf.Tensor4D, filter.mul(tf.max(x)) as tf.Tensor4D, c);
+      return conv2dFilterGrad(x as tf.Tensor4D, y, c.filter, c);
+    };
+    expect(count(traced(fn, c.x), 'MatMul')).toBe(3);
+    filter.dispose();
   });
 });
 

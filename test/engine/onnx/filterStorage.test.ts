@@ -81,6 +81,32 @@ describe('filters that a compiled function keeps in another order', () => {
     expect(w.dataSync()).toEqual(before);
   });
 
+  it('may be of one pixel: numbers then meet them without their last axes', async () => {
+    const shape: [number, number, number, number] = [1, 1, 80, 60];
+    const start = tf.randomNormal(shape);
+    const [w, plain] = [tf.variable(start), tf.variable(start)];
+    const change = (v: tf.Variable, x: tf.Tensor) => {
+      v.assign(
+        v
+          .mul(0.9)
+          .add(x)
+          .sub(
+            v
+              .abs()
+              .sqrt()
+              .mul(tf.ones([1, 1, 1, 60])),
+          ),
+      );
+      return v.sum();
+    };
+    step = compile((x: tf.Tensor) => change(w, x), { name: 'pixel', enabled: true }) as typeof step;
+    for (const x of [1, 2]) {
+      const [got, want] = [await step(tf.scalar(x) as unknown as tf.Tensor4D), change(plain, tf.scalar(x))];
+      expect(w.dataSync()).toBeNormwiseClose(plain.dataSync(), 1e-6);
+      expect(got.dataSync()).toBeNormwiseClose(want.dataSync(), 1e-5);
+    }
+  });
+
   it('take what is assigned to them between runs', async () => {
     const [w, m] = [filters(), filters()];
     step = compile(stepOf(w, m), { name: 'step', enabled: true });

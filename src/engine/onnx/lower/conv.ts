@@ -4,6 +4,7 @@ import { activate, add, mul, sub } from './elementwise.js';
 import { filterGradient } from './filterGradient.js';
 import { concat, reshape, reverse, slice, transpose } from './layout.js';
 import { type Attrs, attrsOf, type LoweringTable, unsupported } from './lowering.js';
+import { convolveTiny, isTiny } from './tinyConv.js';
 import {
   isUnitStride,
   outputPadding,
@@ -31,6 +32,11 @@ interface OwnAttrs {
 type StockAttrs = tf.Conv2DAttrs & { readonly filterShape?: number[]; readonly inputShape?: number[] };
 
 const FLOAT = 'float32';
+
+/** Whether the graph computes or is given the filter; ONNX Runtime has faster ways for constant ones. */
+function isComputed(filter: Sym): boolean {
+  return filter.values === undefined && filter.uniform === undefined;
+}
 
 /** HWIO -> OIHW; the groups' order along O is ONNX's. */
 function toOihw(graph: Graph, filter: Sym): Sym {
@@ -109,6 +115,8 @@ function reversedWindow(w: WindowGeometry): WindowGeometry | undefined {
 
 function inputGradient(graph: Graph, dy: Sym, filter: Sym, w: WindowGeometry, groups: number): Sym {
   const reversed = reversedWindow(w);
+  if (reversed && groups === 1 && isComputed(filter) && isTiny(dy.shape[0], filter.shape[2], reversed))
+    return convolveTiny(graph, dy, transpose(graph, toOihw(graph, filter), [1, 0, 2, 3]), reversed, true);
   if (reversed) return convolve(graph, dy, toReversed(graph, filter, groups), reversed, groups);
   return convolveTransposed(graph, dy, toOihw(graph, filter), w, groups);
 }
@@ -196,10 +204,12 @@ export const convolutions: LoweringTable = {
   },
   FactConv2d: (graph, { x, filter }, attrs) => {
     const { w, groups } = ownWindow(x.shape, filter.shape, attrs);
-    const isComputed = filter.values === undefined && filter.uniform === undefined;
-    if (x.withInverse !== undefined && groups === 1 && isComputed)
-      return convolveInverse(graph, x.withInverse, toOihw(graph, filter), w);
-    return convolve(graph, x, toOihw(graph, filter), w, groups);
+    const weights = toOihw(graph, filter);
+    if (groups === 1 && isComputed(filter)) {
+      if (x.withInverse !== undefined) return convolveInverse(graph, x.withInverse, weights, w);
+      if (isTiny(x.shape[0], weights.shape[0], w)) return convolveTiny(graph, x, weights, w, false);
+    }
+    return convolve(graph, x, weights, w, groups);
   },
   FactConv2dInputGrad: (graph, { dy, filter }, attrs) => {
     const { w, groups } = ownWindow(attrsOf<{ inputShape: number[] }>(attrs).inputShape, filter.shape, attrs);

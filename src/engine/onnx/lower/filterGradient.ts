@@ -2,6 +2,7 @@ import { STORED_ORDER, VIEW_ORDER } from '../filterStorage.js';
 import { type Graph, type Shape, type Sym, sizeOf } from '../graph.js';
 import { mul, sub } from './elementwise.js';
 import { concat, reshape, transpose } from './layout.js';
+import { isTiny, tapsOfAll } from './tinyConv.js';
 import { transposedView } from './views.js';
 import {
   flattenPixels,
@@ -26,6 +27,8 @@ import {
  *   gathered   else: the taps of x side by side, kh kw C values a pixel, copied by a convolution with filters that are
  *              1 at one tap (faster than one strided slice a tap, of which ONNX Runtime runs one thread).
  *   sliced     windows with many taps: that convolution would cost their number squared.
+ *
+ * Tiny images of many channels take the taps that their convolution has taken: tinyConv.ts.
  *
  * Where an image has few pixels for its channels, the product runs over the pixels of all images at once instead of
  * image by image: the products of single images would be larger than their factors. Shifted images then need zeros
@@ -54,11 +57,20 @@ export function filterGradient(
     return forInverse(graph, x.withInverse, dy, filterShape, w);
   const image = toChannelsFirst(graph, x);
   const errors = toChannelsFirst(graph, dy);
-  const stored =
-    isShift(w) && !isGapDear(image, w, outputs)
-      ? shifted(graph, image, errors, w, groups)
-      : byWindows(graph, gathered(graph, x, w), errors, groups);
+  const stored = gradientFrom(graph, x, image, errors, w, groups);
   return transposedView(reshape(graph, stored, [outputs, inputs, kh, kw]), VIEW_ORDER);
+}
+
+/** [O, C/G taps] in one of the ways above. */
+function gradientFrom(graph: Graph, x: Sym, image: Sym, errors: Sym, w: WindowGeometry, groups: number): Sym {
+  const [n, outputs] = errors.shape;
+  if (groups === 1 && isTiny(n, outputs, w)) {
+    const taps = tapsOfAll(graph, x, w);
+    const flat = together(graph, errors, 0);
+    return sumOfProducts(graph, flat, reshape(graph, taps, [1, ...taps.shape]), 1);
+  }
+  if (isShift(w) && !isGapDear(image, w, outputs)) return shifted(graph, image, errors, w, groups);
+  return byWindows(graph, gathered(graph, x, w), errors, groups);
 }
 
 function isShift(w: WindowGeometry): boolean {

@@ -7,6 +7,7 @@ import {
   sameShape,
   sizeOf,
 } from '../graph.js';
+import { reshape } from './reshape.js';
 
 /**
  * Values seen with their axes in another order. A training step keeps its filters as ONNX's convolutions read them
@@ -52,8 +53,32 @@ export function pointwiseNode(
     const inner = operands.map((x) => stored(graph, x, perm, shape));
     if (inner.every((x) => x !== undefined)) {
       const sizes = inverse(perm).map((axis) => shape[axis]);
-      return transposedView(graph.node(op, inner, sizes, dtype, attributes), perm);
+      return transposedView(trimmedNode(graph, op, inner, sizes, dtype, attributes), perm);
     }
   }
-  return graph.node(op, operands, shape, dtype, attributes);
+  return trimmedNode(graph, op, operands, shape, dtype, attributes);
+}
+
+/** Elements from which the detour of `trimmedNode` counts. */
+const LARGE = 4096;
+
+/**
+ * A node of numbers and values of one shape, without the last axes of one element: with them ONNX Runtime broadcasts a
+ * number element by element, ten times slower.
+ */
+function trimmedNode(
+  graph: Graph,
+  op: string,
+  operands: readonly Sym[],
+  shape: Shape,
+  dtype: NumericDType,
+  attributes: Attributes,
+): Sym {
+  const isNumber = (x: Sym): boolean => sizeOf(x.shape) === 1;
+  const isSlow = shape[shape.length - 1] === 1 && sizeOf(shape) >= LARGE && operands.some(isNumber);
+  if (!isSlow || !operands.every((x) => isNumber(x) || sameShape(x.shape, shape)))
+    return graph.node(op, operands, shape, dtype, attributes);
+  const trimmed = shape.slice(0, shape.findLastIndex((size) => size > 1) + 1);
+  const inner = operands.map((x) => reshape(graph, x, isNumber(x) ? [] : trimmed));
+  return reshape(graph, graph.node(op, inner, trimmed, dtype, attributes), shape);
 }
