@@ -111,7 +111,7 @@ describe('fact zoo list', () => {
     const { status, stdout } = await fact('zoo', 'list');
     expect(status).toBe(0);
     expect(stdout).toMatch(
-      /^resnet50_long +79\.5 % +25,538,880 +102 MB +Apache-2\.0 +layer1-4 +layer4 \(16384\)/m,
+      /^resnet50_long +79\.5 % +25,538,880 +102 MB +ImageNet terms +layer1-4 +layer4 \(16384\)/m,
     );
     const rows = JSON.parse((await fact('zoo', 'list', '--json')).stdout) as {
       name: string;
