@@ -4,6 +4,7 @@ import { joinInverseChannels } from './inverseChannels.js';
 import { oneHotAsRow } from './oneHotRows.js';
 import { nameResults } from './outputNames.js';
 import { transposedAsPhases } from './phases.js';
+import { sumSquares } from './squareSums.js';
 import { skipZeroBlocks } from './zeroBlocks.js';
 
 /**
@@ -19,6 +20,7 @@ export const PASSES: readonly (readonly [name: string, pass: Pass])[] = [
   ['channel factors', foldChannelFactors],
   ['inverse channels', joinInverseChannels],
   ['phases', transposedAsPhases],
+  ['square sums', sumSquares],
   ['output names', nameResults],
 ];
 
