@@ -11,7 +11,15 @@ import { type ExportedMetadata, exportedSubject } from '../exportedSubject.js';
 import { escapeHtml, explanationArticle, STYLE } from '../page.js';
 import { ledgerLine } from '../words.js';
 import { canvasUrl, readPhotograph } from './pictures.js';
-import { type Device, fetchBytes, hasWebGpu, loadRuntime, openSession, threadCount } from './runtime.js';
+import {
+  type Device,
+  fetchBytes,
+  findRuntime,
+  hasWebGpu,
+  loadRuntime,
+  openSession,
+  threadCount,
+} from './runtime.js';
 
 /** What `page.json` beside the page says. */
 export interface PageFacts {
@@ -166,10 +174,10 @@ async function isolate(): Promise<void> {
   location.reload();
 }
 
-async function chooseDevice(): Promise<Device> {
+async function chooseDevice(facts: PageFacts): Promise<Device> {
   const wanted = new URLSearchParams(location.search).get('device');
   const select = element<HTMLSelectElement>('device');
-  if (!(await hasWebGpu())) return 'wasm';
+  if (!(await hasWebGpu()) || (await findRuntime(facts.runtimes, 'webgpu')) === null) return 'wasm';
   select.disabled = false;
   select.value = wanted === 'webgpu' ? 'webgpu' : 'wasm';
   select.addEventListener('change', () => {
@@ -184,7 +192,7 @@ async function start(): Promise<void> {
   document.head.prepend(style);
   await isolate();
   const facts = (await (await fetch('page.json')).json()) as PageFacts;
-  const page = new Page(facts, await chooseDevice());
+  const page = new Page(facts, await chooseDevice(facts));
   listClasses(facts.metadata);
   listExamples(page, facts.examples);
   listen(page);

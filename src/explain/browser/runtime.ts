@@ -29,24 +29,36 @@ export function threadCount(): number {
   return globalThis.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1;
 }
 
+const MODULES: Readonly<Record<Device, string>> = {
+  wasm: 'ort.wasm.min.mjs',
+  webgpu: 'ort.webgpu.min.mjs',
+};
+
 /**
- * Loads the runtime from the first folder that has it.
+ * Address of the first folder that has the runtime for a device, or null.
  * @param folders addresses relative to the page, each ending in a slash
  */
-export async function loadRuntime(folders: readonly string[], device: Device): Promise<WebRuntime> {
-  const file = device === 'webgpu' ? 'ort.webgpu.min.mjs' : 'ort.wasm.min.mjs';
+export async function findRuntime(folders: readonly string[], device: Device): Promise<string | null> {
   for (const folder of folders) {
     const base = new URL(folder, document.baseURI).href;
-    const found = await fetch(base + file, { method: 'HEAD' }).catch(() => null);
-    if (!found?.ok) continue;
-    const runtime = (await import(base + file)) as WebRuntime;
-    runtime.env.wasm.wasmPaths = base;
-    runtime.env.wasm.numThreads = threadCount();
-    return runtime;
+    const found = await fetch(base + MODULES[device], { method: 'HEAD' }).catch(() => null);
+    if (found?.ok) return base;
   }
-  throw new Error(
-    `ONNX Runtime (${file}) is not beside this page. Write the page with: npx fact export --page FOLDER`,
-  );
+  return null;
+}
+
+/** Loads the runtime from the first folder that has it. Throws where none has. */
+export async function loadRuntime(folders: readonly string[], device: Device): Promise<WebRuntime> {
+  const base = await findRuntime(folders, device);
+  if (base === null) {
+    throw new Error(
+      `ONNX Runtime (${MODULES[device]}) is not beside this page. Write the page with: npx fact export --page FOLDER`,
+    );
+  }
+  const runtime = (await import(base + MODULES[device])) as WebRuntime;
+  runtime.env.wasm.wasmPaths = base;
+  runtime.env.wasm.numThreads = threadCount();
+  return runtime;
 }
 
 /** Bytes of a file beside the page; `progress` hears how many have come, of how many (0: unknown). */
