@@ -1,4 +1,5 @@
-// npm run demo: writes the page of docs/demo anew for the shipped network and serves it on this computer.
+// npm run demo: writes the page of docs/demo anew for the shipped network and serves it on this computer. What is committed
+// there leaves out the files for WebGPU (27 MB).
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
