@@ -10,6 +10,8 @@ import { type ImageFlags, needDataDir, parseWhole, splitOption, startFor } from 
 function evalText(e: SaeEvaluation): string {
   const percent = (value: number) => `${value.toFixed(2)} %`;
   const explained = e.varianceExplained === null ? 'n/a' : percent(100 * e.varianceExplained);
+  const { conceptsTo80, withoutPositive, alive, alwaysAlive, alwaysAliveShare } = e.contributions;
+  const skipped = withoutPositive > 0 ? ` (${withoutPositive} images without any left out)` : '';
   return [
     `${e.images} images`,
     `top-1 ${percent(e.top1)}, spliced ${percent(e.splicedTop1)} (lost ${(e.top1 - e.splicedTop1).toFixed(2)} points)`,
@@ -18,6 +20,8 @@ function evalText(e: SaeEvaluation): string {
     `active concepts: ${e.l0.toFixed(1)} a position, ${e.imageL0.toFixed(1)} an image`,
     `dead concepts: ${e.dead} (${percent(e.deadShare)})`,
     `variance explained: ${explained}`,
+    `concepts to 80 % of the positive contribution: ${conceptsTo80 === null ? 'n/a' : conceptsTo80.toFixed(1)} an image${skipped}`,
+    `contributing concepts: ${alive}; in more than 85 % of the images: ${alwaysAlive}, with ${percent(alwaysAliveShare)} of the positive contribution`,
   ].join('\n');
 }
 

@@ -64,6 +64,10 @@ describe('fact sae', () => {
     expect(e.varianceExplained).toBeGreaterThan(0);
     const text = await sae('eval', made.model, result.sae, '--data-dir', data);
     expect(text.stdout).toContain('10 images');
+    expect(text.stdout).toContain('concepts to 80 % of the positive contribution: ');
+    expect(e.contributions.alive).toBeLessThanOrEqual(24 - e.dead);
+    expect(e.contributions.conceptsTo80).toBeGreaterThanOrEqual(1);
+    expect(e.contributions.conceptsTo80).toBeLessThanOrEqual(e.imageL0);
   });
 
   it('trains from images directly to the same weights as from stored features', async () => {

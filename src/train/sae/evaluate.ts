@@ -2,9 +2,12 @@ import * as tf from '@tensorflow/tfjs';
 import { type Progress, silentProgress } from '../../core/progress.js';
 import type { BatchLoader } from '../../data/batchLoader.js';
 import { compile } from '../../engine/compile.js';
+import { contributeToTarget, encodeConcepts } from '../../explain/conceptProgram.js';
+import { networkPart } from '../../explain/networkPart.js';
 import { matchSae, type Sae, type TappedModel } from '../../explain/sae.js';
-import { decodeSparse, encodeSparse } from '../../layers/topKSae.js';
+import { decodeSparse } from '../../layers/topKSae.js';
 import { countCorrect } from '../accuracy.js';
+import { ContributionStats, type ContributionSummary } from './contributionStats.js';
 import { VarianceSums } from './metrics.js';
 
 /** What splicing an autoencoder does to a network on a labelled data set. Accuracies and shares in percent. */
@@ -27,6 +30,8 @@ export interface SaeEvaluation {
   readonly deadShare: number;
   /** Share of the features' variance that the reconstruction explains; null where they do not vary. */
   readonly varianceExplained: number | null;
+  /** Contributions to the class that the spliced network predicts. */
+  readonly contributions: ContributionSummary;
 }
 
 type Outputs = {
@@ -36,6 +41,7 @@ type Outputs = {
   readonly residual: tf.Tensor;
   readonly values: tf.Tensor;
   readonly indices: tf.Tensor;
+  readonly contributions: tf.Tensor;
 };
 
 export interface SaeEvaluationOptions {
@@ -104,23 +110,29 @@ export async function evaluateSae(
   const [height, width] = options.imageSize;
   const lower = model.segment(null, sae.tap);
   const upper = model.segment(sae.tap, null);
+  const explained = networkPart(upper);
   const rows = tf.transpose(sae.decoder);
   const step = compile(
     (images: tf.Tensor4D): Outputs => {
       const features = lower.apply(images, { training: false }) as tf.Tensor;
-      const code = encodeSparse(features, sae.encoder, sae.k);
-      const reconstruction = decodeSparse(code, rows);
+      const code = encodeConcepts(features, sae);
+      const reconstruction = tf.reshape(decodeSparse(code, rows), features.shape);
+      const spliced = upper.apply(reconstruction, { training: false }) as tf.Tensor2D;
+      const predicted = tf.oneHot(spliced.argMax(1) as tf.Tensor1D, spliced.shape[1]);
+      const target = tf.cast(predicted, 'float32') as tf.Tensor2D;
       return {
         logits: upper.apply(features, { training: false }) as tf.Tensor2D,
-        spliced: upper.apply(reconstruction, { training: false }) as tf.Tensor2D,
+        spliced,
         features,
         residual: tf.sub(features, reconstruction),
         ...code,
+        contributions: contributeToTarget(explained, sae, code, reconstruction, target),
       };
     },
     { name: 'autoencoder evaluation', bake: true },
   );
   const counts = new CodeCounts(sae.latents);
+  const stats = new ContributionStats(sae.latents);
   const variance = new VarianceSums(sae.channels);
   const correct = { top1: 0, top5: 0, splicedTop1: 0, splicedTop5: 0, agreement: 0 };
   let images = 0;
@@ -132,10 +144,9 @@ export async function evaluateSae(
       const input = tf.tensor4d(pixels, [batchSize, height, width, 3]);
       const outputs = await step(input);
       const classes = outputs.logits.shape[1];
-      const [logits, spliced, features, residual, values] = (await Promise.all(
-        [outputs.logits, outputs.spliced, outputs.features, outputs.residual, outputs.values].map((t) =>
-          t.data(),
-        ),
+      const { logits: l, spliced: s, features: f, residual: r, values: v, contributions: c } = outputs;
+      const [logits, spliced, features, residual, values, contributions] = (await Promise.all(
+        [l, s, f, r, v, c].map((t) => t.data()),
       )) as Float32Array[];
       const indices = (await outputs.indices.data()) as Int32Array;
       tf.dispose([input, outputs]);
@@ -147,6 +158,7 @@ export async function evaluateSae(
       for (let i = 0; i < batch.size; i++) {
         const [from, to] = [i * share(values), (i + 1) * share(values)];
         counts.addImage(values.subarray(from, to), indices.subarray(from, to), sae.k);
+        stats.add(contributions.subarray(i * sae.latents, (i + 1) * sae.latents));
         const same = argMax(logits, i * classes, classes) === argMax(spliced, i * classes, classes);
         if (same) correct.agreement++;
       }
@@ -171,5 +183,6 @@ export async function evaluateSae(
     agreement: percent(correct.agreement),
     ...counts.result(),
     varianceExplained: variance.explained(),
+    contributions: stats.result(),
   };
 }
