@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import { writeFolderAtomic } from '../core/atomicFile.js';
+import { writeFolderAtomic, writePieces } from '../core/atomicFile.js';
 import { toFloat16 } from '../core/float16.js';
 import { MODEL_FILE, SPEC_FILE, type StoredWeight, WEIGHTS_FILE } from './modelFile.js';
 import type { ModelSpec } from './spec.js';
@@ -65,29 +66,31 @@ export async function saveModel(
   await writeFolderAtomic(folder, async (temporary) => {
     const hash = createHash('sha256');
     const weights: StoredWeight[] = [];
-    const handle = openSync(join(temporary, WEIGHTS_FILE), 'w');
-    try {
-      const write = (pieces: readonly Uint8Array[]): void => {
-        const piece = pieces.length === 1 ? pieces[0] : Buffer.concat(pieces);
-        hash.update(piece);
-        for (let done = 0; done < piece.length; ) done += writeSync(handle, piece, done);
-      };
+    const pieces = async function* (): AsyncGenerator<Uint8Array> {
       let gathered: Uint8Array[] = [];
       let gatheredBytes = 0;
+      const joined = (): Uint8Array => {
+        const piece = gathered.length === 1 ? gathered[0] : Buffer.concat(gathered);
+        hash.update(piece);
+        gathered = [];
+        gatheredBytes = 0;
+        return piece;
+      };
       for (const weight of network.weights) {
         const encoded = encode(weight, await valuesOf(weight), storage);
         weights.push(encoded.spec);
         gathered.push(encoded.bytes);
         gatheredBytes += encoded.bytes.length;
-        if (gatheredBytes < PIECE_BYTES) continue;
-        write(gathered);
-        gathered = [];
-        gatheredBytes = 0;
+        if (gatheredBytes >= PIECE_BYTES) yield joined();
       }
-      if (gatheredBytes > 0) write(gathered);
-      fsyncSync(handle);
+      if (gatheredBytes > 0) yield joined();
+    };
+    const handle = await open(join(temporary, WEIGHTS_FILE), 'w');
+    try {
+      await writePieces(handle, pieces());
+      await handle.sync();
     } finally {
-      closeSync(handle);
+      await handle.close();
     }
     weightsHash = hash.digest('hex');
     const model = {
