@@ -96,7 +96,7 @@ export class DiskCache {
       if (!this.isWhole(hash, bytes.length)) this.place(this.path(hash, DATA), bytes);
       const index: IndexFile = { format: 'fact-cache', sha256: hash, note };
       this.place(this.path(key, INDEX), Buffer.from(JSON.stringify(index)));
-      this.evict();
+      this.evict(`${key}${INDEX}`);
     } catch (error) {
       this.onTrouble(`cache entry ${key} is not kept: ${(error as Error).message}`);
     }
@@ -161,8 +161,11 @@ export class DiskCache {
     }
   }
 
-  /** Removes unfinished files of dead processes, the entries unused for longest, and data that no entry names. */
-  private evict(): void {
+  /**
+   * Removes unfinished files of dead processes, the entries unused for longest, and data that no entry names. `newest` was
+   * just written: the disk's clock may lag behind the one that reads are noted with.
+   */
+  private evict(newest: string): void {
     const now = Date.now();
     const files = readdirSync(this.folder).flatMap((name) => {
       const found = lstatSync(join(this.folder, name), { throwIfNoEntry: false });
@@ -175,7 +178,7 @@ export class DiskCache {
     let total = 0;
     for (const { name, size } of files
       .filter((f) => f.name.endsWith(INDEX))
-      .sort((a, b) => b.time - a.time)) {
+      .sort((a, b) => Number(b.name === newest) - Number(a.name === newest) || b.time - a.time)) {
       const data = this.dataOf(name);
       const isNew = data !== null && !named.has(data);
       const bytes = size + (isNew ? (sizes.get(data)?.size ?? 0) : 0);
