@@ -122,6 +122,17 @@ describe('a cache on disk', () => {
     expect(total).toBeLessThan(10_000 + 3500);
   });
 
+  it('keeps the entry just written where another seems to be newer: clocks differ', () => {
+    const root = join(folder(), 'cache');
+    const { cache } = opened(root, 3500);
+    cache.write('a', 1, bytes(1));
+    const later = new Date(Date.now() + 10_000);
+    utimesSync(join(root, 'a.json'), later, later);
+    cache.write('large', 2, bytes(9, 10_000));
+    expect(cache.read('large')?.note).toBe(2);
+    expect(cache.read('a')).toBeNull();
+  });
+
   it('removes what dead processes left unfinished', () => {
     const root = join(folder(), 'cache');
     const { cache } = opened(root);
