@@ -10,7 +10,7 @@ import * as tf from '@tensorflow/tfjs';
 import { Random } from '../src/core/random.js';
 import { startEngine } from '../src/engine/start.js';
 import { Explainer } from '../src/explain/explainer.js';
-import { defaultModelFolder, openSaes } from '../src/explain/shipped.js';
+import { defaultModelFolder, openSaes } from '../src/explain/session/shipped.js';
 import { loadModel } from '../src/models/loadModel.js';
 
 const { values } = parseArgs({

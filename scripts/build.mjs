@@ -1,8 +1,9 @@
-// Compiles src/ to dist/ and copies what is not TypeScript; skipped where dist/ is up to date.
+// Compiles src/ to dist/, copies what is not TypeScript and bundles the page's program; skipped where dist/ is up to date.
 import { cpSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { install, newest, root, runOrExit, tool } from './install.mjs';
+import { bundlePage } from './pageBundle.mjs';
 
 function filesBelow(folder) {
   return readdirSync(folder, { recursive: true })
@@ -24,6 +25,7 @@ export function build() {
   runOrExit(tool('tsc'), ['-p', 'tsconfig.build.json']);
   for (const path of sources.filter((p) => !/\.(ts|c|h)$/.test(p)))
     cpSync(path, path.replace(join(root, 'src'), join(root, 'dist')));
+  bundlePage(join(root, 'dist', 'explain', 'browser', 'page.js'));
   writeFileSync(stamp, '');
 }
 

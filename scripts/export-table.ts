@@ -10,11 +10,11 @@ import { join } from 'node:path';
 import { listImages } from '../src/data/listImages.js';
 import { WEIGHT_STORAGES, type WeightStorage } from '../src/engine/onnx/weightStorage.js';
 import { startEngine } from '../src/engine/start.js';
-import { toPlanes, worstLedgerError } from '../src/explain/exportedCheck.js';
-import { ExportedFile, type OutputArray } from '../src/explain/exportedFile.js';
-import { exportModel } from '../src/explain/exportedModel.js';
-import { readImage } from '../src/explain/imageFiles.js';
-import { defaultModelFolder, openSaes } from '../src/explain/shipped.js';
+import { toPlanes, worstLedgerError } from '../src/explain/exported/check.js';
+import { exportModel } from '../src/explain/exported/exportModel.js';
+import { ExportedFile, type OutputArray } from '../src/explain/exported/file.js';
+import { readImage } from '../src/explain/session/imageFiles.js';
+import { defaultModelFolder, openSaes } from '../src/explain/session/shipped.js';
 import { loadModel } from '../src/models/loadModel.js';
 
 const DOCUMENT = new URL('../docs/export.md', import.meta.url);

@@ -1,5 +1,5 @@
 /**
- * Writes src/convert/signatures.ts from the registry: run it when an architecture is added or changed.
+ * Writes src/convert/recognise/signatures.ts from the registry: run it when an architecture is added or changed.
  * npx tsx scripts/signatures.ts
  */
 import { writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import {
   shapesDigestOf,
   signatureLine,
   sketchOf,
-} from '../src/convert/signature.js';
+} from '../src/convert/recognise/signature.js';
 import { startEngine } from '../src/engine/start.js';
 import { createModel } from '../src/models/createModel.js';
 import type { ModelEntry } from '../src/models/modelEntry.js';
@@ -52,7 +52,7 @@ for (const signature of byDigest.values()) {
   if (others.length > 0) signature.archs = others;
 }
 writeFileSync(
-  new URL('../src/convert/signatures.ts', import.meta.url),
+  new URL('../src/convert/recognise/signatures.ts', import.meta.url),
   `import { parseSignatures, type Signature } from './signature.js';
 
 /** Signatures of all networks of the registry. Made by scripts/signatures.ts; do not edit. */

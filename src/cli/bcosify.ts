@@ -1,5 +1,5 @@
-import type { BcosifyForm } from '../convert/bcosify.js';
-import { type BcosifyOptions, type BcosifyReport, bcosifyFile } from '../convert/bcosifyFile.js';
+import type { BcosifyForm } from '../convert/bcosify/bcosify.js';
+import { type BcosifyOptions, type BcosifyReport, bcosifyFile } from '../convert/bcosify/bcosifyFile.js';
 import { startEngine } from '../engine/start.js';
 import { type CliContext, usageError } from './context.js';
 

@@ -12,7 +12,7 @@ import {
   targetFormat,
 } from '../convert/index.js';
 import { startEngine } from '../engine/start.js';
-import { exportModel } from '../explain/exportedModel.js';
+import { exportModel } from '../explain/exported/exportModel.js';
 import { MODEL_FILE } from '../models/modelFile.js';
 import { runBcosify } from './bcosify.js';
 import { type CliContext, collect, runVerb, usageError, verb } from './context.js';

@@ -4,8 +4,8 @@ import { DiskCache } from '../core/diskCache.js';
 import { isCacheOff, userCacheFolder } from '../core/userCache.js';
 import { DEFAULT_TOP } from '../explain/baseExplainer.js';
 import { DEFAULT_TOLERANCE } from '../explain/ledger.js';
-import type { SkippedImage } from '../explain/report.js';
-import { type ExplainSession, openSession, type SessionOptions } from '../explain/session.js';
+import type { SkippedImage } from '../explain/report/report.js';
+import { type ExplainSession, openSession, type SessionOptions } from '../explain/session/session.js';
 import { type CliContext, collect, usageError } from './context.js';
 
 /** Options of the verbs that open a network and its autoencoders. */

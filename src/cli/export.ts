@@ -6,17 +6,17 @@ import { sha256File } from '../core/hash.js';
 import { WEIGHT_STORAGES, type WeightStorage } from '../engine/onnx/weightStorage.js';
 import { startEngine } from '../engine/start.js';
 import { DEFAULT_TOP } from '../explain/baseExplainer.js';
-import { type ExportedModel, exportModel } from '../explain/exportedModel.js';
+import { type ExportedModel, exportModel } from '../explain/exported/exportModel.js';
 import {
   EXPORT_INPUTS,
   EXPORT_KINDS,
   type ExportInputKind,
   type ExportKind,
-} from '../explain/exportedNotes.js';
-import { writePage } from '../explain/exportedPage.js';
+} from '../explain/exported/notes.js';
+import { writePage } from '../explain/exported/page.js';
+import { servePage } from '../explain/exported/servePage.js';
 import { SAE_WEIGHTS_FILE } from '../explain/sae.js';
-import { servePage } from '../explain/servePage.js';
-import { type ChosenSaes, defaultModelFolder, type FoundSae, openSaes } from '../explain/shipped.js';
+import { type ChosenSaes, defaultModelFolder, type FoundSae, openSaes } from '../explain/session/shipped.js';
 import type { BcosModel } from '../models/bcosModel.js';
 import { loadModel } from '../models/loadModel.js';
 import { type CliContext, collect, parseCount, runVerb, usageError, verb } from './context.js';

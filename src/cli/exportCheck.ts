@@ -2,11 +2,11 @@ import { join } from 'node:path';
 import { decodeImage } from '../data/decode.js';
 import { readImageBytes } from '../data/imageTable.js';
 import type { WeightStorage } from '../engine/onnx/weightStorage.js';
-import { checkExport, type ExportCheck } from '../explain/exportedCheck.js';
-import { ExportedFile } from '../explain/exportedFile.js';
-import type { ExportSource } from '../explain/exportedModel.js';
+import { checkExport, type ExportCheck } from '../explain/exported/check.js';
+import type { ExportSource } from '../explain/exported/exportModel.js';
+import { ExportedFile } from '../explain/exported/file.js';
 import { DEFAULT_TOLERANCE } from '../explain/ledger.js';
-import { shippedFolder } from '../explain/shipped.js';
+import { shippedFolder } from '../explain/session/shipped.js';
 import type { CliContext } from './context.js';
 
 /** Largest difference between file and program, relative by norms. */

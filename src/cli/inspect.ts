@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { byteLengthOf, type NamedTensor } from '../convert/dtypes.js';
 import { readCheckpoint } from '../convert/readCheckpoint.js';
-import { recognise, recogniseUses } from '../convert/recognise.js';
+import { recognise, recogniseUses } from '../convert/recognise/recognise.js';
 import { isFolder, isModelFolder } from '../convert/targets.js';
 import { modelJsonPath, readTfjs } from '../convert/tfjs/readTfjs.js';
 import { FactError } from '../core/errors.js';

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import { showProgress } from '../core/progress.js';
 import { listImages } from '../data/listImages.js';
-import { groupSize, runFiles } from '../explain/explainFiles.js';
 import type { ClassScore } from '../explain/explanation.js';
-import { openSession } from '../explain/session.js';
-import { percent } from '../explain/words.js';
+import { percent } from '../explain/report/words.js';
+import { groupSize, runFiles } from '../explain/session/explainFiles.js';
+import { openSession } from '../explain/session/session.js';
 import { type CliContext, runVerb, verb } from './context.js';
 import {
   countOf,

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { Journal } from '../core/journal.js';
-import { type FileRecord, keptRecords } from '../explain/explainFiles.js';
+import { type FileRecord, keptRecords } from '../explain/session/explainFiles.js';
 import { usageError } from './context.js';
 
 /** A journal that a user named, and what an earlier run left in it. */

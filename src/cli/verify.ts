@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { showProgress } from '../core/progress.js';
 import { listImages } from '../data/listImages.js';
-import { groupSize, runFiles } from '../explain/explainFiles.js';
 import type { Explanation } from '../explain/explanation.js';
 import { formatLedger, worstLedger } from '../explain/ledger.js';
-import { makeReport, reportImage } from '../explain/report.js';
-import type { ReportImage } from '../explain/reportSchema.js';
+import { makeReport, reportImage } from '../explain/report/report.js';
+import type { ReportImage } from '../explain/report/reportSchema.js';
+import { groupSize, runFiles } from '../explain/session/explainFiles.js';
 import { type CliContext, runVerb, verb } from './context.js';
 import { openForVerb, type SessionFlags, warnSkipped, withSessionOptions } from './explainOptions.js';
 import { openResultFile, stoppedLine } from './resultFile.js';

@@ -1,7 +1,7 @@
 import { FactError } from '../core/errors.js';
 import { toFloat32, toInt64 } from './castTensor.js';
 import type { NamedTensor } from './dtypes.js';
-import type { PickleValue } from './pickleValues.js';
+import type { PickleValue } from './pytorch/pickleValues.js';
 import { type Checkpoint, readCheckpoint } from './readCheckpoint.js';
 
 /** A bias-free TopK autoencoder as plain arrays. Encode: topk_k(relu(x E^T)); decode: a D^T. */

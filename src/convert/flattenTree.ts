@@ -1,6 +1,6 @@
 import { type CheckpointErrors, quoted } from './checkpointError.js';
 import { MAX_DEPTH, MAX_NAME_LENGTH, MAX_NAMES_TEXT, MAX_PICKLE_OBJECTS, MAX_TENSORS } from './limits.js';
-import type { PickleValue, PyOpaque, PyTensor } from './pickleValues.js';
+import type { PickleValue, PyOpaque, PyTensor } from './pytorch/pickleValues.js';
 
 /** A tensor, or an object that was left out, with its place in the tree: keys and list positions joined by dots. */
 export interface Leaf {

@@ -4,7 +4,7 @@ import type { BcosModel } from '../models/bcosModel.js';
 import type { StateEntry } from '../models/stateDict.js';
 import { checkCast, toFloat32, toInt64 } from './castTensor.js';
 import { type DType, lazyTensor, type NamedTensor } from './dtypes.js';
-import { nearestArchitecture, recognise } from './recognise.js';
+import { nearestArchitecture, recognise } from './recognise/recognise.js';
 import { type CopyChoice, chooseCopy, differences, findCopies, type StateCopy } from './stateCopies.js';
 
 /** Differences of one kind listed in a message: all of any real network; a hostile file cannot flood the terminal. */

@@ -7,10 +7,10 @@ import { CheckpointErrors } from './checkpointError.js';
 import { type NamedTensor, renamed } from './dtypes.js';
 import { fillState, planState, type StatePlan } from './modelState.js';
 import type { Checkpoint } from './readCheckpoint.js';
-import { type Recognised, recognise, recogniseUses } from './recognise.js';
+import { type Recognised, recognise, recogniseUses } from './recognise/recognise.js';
+import { matchStructure } from './recognise/structure.js';
 import { specOfMetadata } from './specMetadata.js';
 import type { CopyChoice } from './stateCopies.js';
-import { matchStructure } from './structure.js';
 
 /** How a network is made from a checkpoint. */
 export interface NetworkOptions extends CopyChoice {

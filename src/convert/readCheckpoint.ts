@@ -6,12 +6,12 @@ import { flattenTree } from './flattenTree.js';
 import { ExternalFiles } from './onnx/externalData.js';
 import { onnxUses } from './onnx/onnxUses.js';
 import { looksLikeOnnx, readOnnx } from './onnx/readOnnx.js';
-import type { PickleValue, PyTensor } from './pickleValues.js';
-import { looksLikeLegacy, readPyTorchLegacy } from './pytorchLegacy.js';
-import { type PyTorchFile, readPyTorchZip } from './pytorchZip.js';
+import type { PickleValue, PyTensor } from './pytorch/pickleValues.js';
+import { looksLikeLegacy, readPyTorchLegacy } from './pytorch/pytorchLegacy.js';
+import { type PyTorchFile, readPyTorchZip } from './pytorch/pytorchZip.js';
+import { checkAmounts } from './pytorch/tensorView.js';
+import type { WeightUse } from './recognise/structure.js';
 import { looksLikeSafetensors, readSafetensors } from './safetensors.js';
-import type { WeightUse } from './structure.js';
-import { checkAmounts } from './tensorView.js';
 
 export type CheckpointFormat =
   | 'pytorch-zip'

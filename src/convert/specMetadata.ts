@@ -3,7 +3,7 @@ import { type ModelOptions, modelOptionsSchema } from '../models/options.js';
 import { isPlausible } from '../models/plausible.js';
 import type { ModelSpec } from '../models/spec.js';
 import type { NamedTensor } from './dtypes.js';
-import { resNetTraits } from './recognise.js';
+import { resNetTraits } from './recognise/recognise.js';
 
 /** Keys of a safetensors file's metadata under which a network's architecture and options are kept. */
 const ARCH = 'fact.arch';

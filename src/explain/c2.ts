@@ -3,7 +3,7 @@
  * maps (of any self-supervised network, upsampled to the image) come from outside, channel first: [channels, pixels].
  */
 
-import { resizeMap } from './resizeMap.js';
+import { resizeMap } from './picture/resizeMap.js';
 
 /** Weighted mean feature of an image: sum over pixels of attribution * feature / sum of attribution; null of 0 / 0. */
 export function conceptEncoding(

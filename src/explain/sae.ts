@@ -13,8 +13,8 @@ import { fromFloat16, toFloat16 } from '../core/float16.js';
 import { sha256, sha256File } from '../core/hash.js';
 import { checkSaeSize } from '../layers/topKSae.js';
 import type { BcosModel } from '../models/bcosModel.js';
-import { SAE_CONFIG_FILE, SAE_WEIGHTS_FILE } from './modelFolders.js';
 import { parseSaeConfig, SAE_FORMAT_VERSION, type SaeConfig } from './saeConfig.js';
+import { SAE_CONFIG_FILE, SAE_WEIGHTS_FILE } from './session/modelFolders.js';
 
 export { SAE_CONFIG_FILE, SAE_WEIGHTS_FILE };
 

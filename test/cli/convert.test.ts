@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { tensorsOfModel } from '../../src/convert/modelState.js';
-import { writePyTorch } from '../../src/convert/pytorchWriter.js';
+import { writePyTorch } from '../../src/convert/pytorch/pytorchWriter.js';
 import { createModel } from '../../src/models/createModel.js';
 import { useEngine } from '../engine.js';
 import { runFact } from './convertCommand.js';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { register } from '../../src/cli/explain.js';
-import { reportSchema } from '../../src/explain/reportSchema.js';
+import { reportSchema } from '../../src/explain/report/reportSchema.js';
 import { relativeError } from '../goldens/format.js';
 import { runVerbOf, useExplainCase, writeBroken } from './explainCase.js';
 

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { register as registerExplain } from '../../src/cli/explain.js';
-import { reportSchema } from '../../src/explain/reportSchema.js';
+import { reportSchema } from '../../src/explain/report/reportSchema.js';
 import { testEngine } from '../engineName.js';
 import { runVerbOf, useExplainCase } from './explainCase.js';
 import { differingFiles, linesOf, until, writePictures } from './manyPictures.js';

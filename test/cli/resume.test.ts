@@ -6,7 +6,7 @@ import { register as registerExplain } from '../../src/cli/explain.js';
 import { register as registerPredict } from '../../src/cli/predict.js';
 import { register as registerVerify } from '../../src/cli/verify.js';
 import { Journal } from '../../src/core/journal.js';
-import { reportSchema } from '../../src/explain/reportSchema.js';
+import { reportSchema } from '../../src/explain/report/reportSchema.js';
 import { type Outcome, runVerbOf, useExplainCase } from './explainCase.js';
 import { differingFiles, linesOf, writePictures } from './manyPictures.js';
 

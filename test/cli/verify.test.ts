@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { register } from '../../src/cli/verify.js';
-import { reportSchema } from '../../src/explain/reportSchema.js';
+import { reportSchema } from '../../src/explain/report/reportSchema.js';
 import { runVerbOf, useExplainCase } from './explainCase.js';
 
 describe('fact verify', () => {

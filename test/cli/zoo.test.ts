@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { main } from '../../src/cli/main.js';
 import { tensorsOfModel } from '../../src/convert/modelState.js';
-import { encodePyTorch } from '../../src/convert/pytorchWriter.js';
+import { encodePyTorch } from '../../src/convert/pytorch/pytorchWriter.js';
 import type { ZooEntry } from '../../src/convert/zoo/catalogue.js';
 import { sha256 } from '../../src/core/hash.js';
 import { Random } from '../../src/core/random.js';

@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { encodePyTorch } from '../../src/convert/pytorchWriter.js';
+import { encodePyTorch } from '../../src/convert/pytorch/pytorchWriter.js';
 import { readCheckpoint } from '../../src/convert/readCheckpoint.js';
 
 let folder: string;

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ConvertOptions, convertCheckpoint } from '../../src/convert/convertCheckpoint.js';
 import { tensorsOfModel } from '../../src/convert/modelState.js';
-import { writePyTorch } from '../../src/convert/pytorchWriter.js';
+import { writePyTorch } from '../../src/convert/pytorch/pytorchWriter.js';
 import { readCheckpoint } from '../../src/convert/readCheckpoint.js';
 import { writeSafetensors } from '../../src/convert/safetensors.js';
 import { createModel } from '../../src/models/createModel.js';

@@ -1,6 +1,6 @@
 import { CheckpointErrors } from '../../src/convert/checkpointError.js';
 import { flattenTree } from '../../src/convert/flattenTree.js';
-import type { PickleValue } from '../../src/convert/pickleValues.js';
+import type { PickleValue } from '../../src/convert/pytorch/pickleValues.js';
 import type { Checkpoint } from '../../src/convert/readCheckpoint.js';
 import { sha256 } from '../../src/core/hash.js';
 

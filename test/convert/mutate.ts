@@ -1,6 +1,6 @@
 import { CheckpointErrors } from '../../src/convert/checkpointError.js';
-import { ZipArchive } from '../../src/convert/zipReader.js';
-import { encodeZip } from '../../src/convert/zipWriter.js';
+import { ZipArchive } from '../../src/convert/pytorch/zipReader.js';
+import { encodeZip } from '../../src/convert/pytorch/zipWriter.js';
 import type { Random } from '../../src/core/random.js';
 
 /** Values at the edges of number types, in 1 to 8 bytes. */

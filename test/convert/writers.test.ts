@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { convertCheckpoint } from '../../src/convert/convertCheckpoint.js';
 import { DTYPES, type NamedTensor, renamed } from '../../src/convert/dtypes.js';
-import { encodePyTorch } from '../../src/convert/pytorchWriter.js';
+import { encodePyTorch } from '../../src/convert/pytorch/pytorchWriter.js';
 import { parseCheckpoint, readCheckpoint } from '../../src/convert/readCheckpoint.js';
 import { useEngine } from '../engine.js';
 import { PYTHON_REASON, python, runPython } from './python.js';

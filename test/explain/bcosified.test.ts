@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { bcosify } from '../../src/convert/bcosify.js';
-import { readImage } from '../../src/explain/imageFiles.js';
-import { openSession } from '../../src/explain/session.js';
+import { bcosify } from '../../src/convert/bcosify/bcosify.js';
+import { readImage } from '../../src/explain/session/imageFiles.js';
+import { openSession } from '../../src/explain/session/session.js';
 import type { BcosModel } from '../../src/models/bcosModel.js';
 import { SMALL, trained } from '../convert/standardNetworks.js';
 import { useEngine } from '../engine.js';

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { expect, it } from 'vitest';
-import { ImageFiles, MAX_SKIPPED } from '../../src/explain/imageFiles.js';
 import { networkPart } from '../../src/explain/networkPart.js';
+import { ImageFiles, MAX_SKIPPED } from '../../src/explain/session/imageFiles.js';
 import { useEngine } from '../engine.js';
 import { smallModel } from './fixtures.js';
 

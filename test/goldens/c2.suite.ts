@@ -8,7 +8,7 @@ import {
   scoreHistogram,
   selectImages,
 } from '../../src/explain/c2.js';
-import { resizeMap } from '../../src/explain/resizeMap.js';
+import { resizeMap } from '../../src/explain/picture/resizeMap.js';
 import { close, exact, type GoldenCheck } from './checks.js';
 import { folderSuite } from './folderSuite.js';
 import { type GoldenCase, type GoldenTensor, readFactCase } from './format.js';

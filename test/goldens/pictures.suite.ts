@@ -5,7 +5,7 @@ import {
   contributionMap,
   gradientToImage,
   type OpacityScale,
-} from '../../src/explain/gradientPicture.js';
+} from '../../src/explain/picture/gradientPicture.js';
 import { close, type GoldenCheck, type GoldenSuite } from './checks.js';
 import { folderSuite } from './folderSuite.js';
 import { type GoldenTensor, readFactCase, readGoldenSafetensors } from './format.js';

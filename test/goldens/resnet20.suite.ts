@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { convertCheckpoint } from '../../src/convert/convertCheckpoint.js';
 import { readCheckpoint } from '../../src/convert/readCheckpoint.js';
-import { gradientToImage } from '../../src/explain/gradientPicture.js';
+import { gradientToImage } from '../../src/explain/picture/gradientPicture.js';
 import type { BcosModel } from '../../src/models/bcosModel.js';
 import { loadModel } from '../../src/models/loadModel.js';
 import { close, type GoldenCheck, type GoldenSuite } from './checks.js';

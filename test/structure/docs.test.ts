@@ -133,7 +133,7 @@ describe('the package', () => {
 
   it('names the licences of what it includes from others', () => {
     const notice = read('NOTICE');
-    expect(read('src/explain/glyphOutlines.ts')).toContain('DejaVu Sans');
+    expect(read('src/explain/picture/glyphOutlines.ts')).toContain('DejaVu Sans');
     for (const words of [
       'DejaVu Sans',
       'Copyright (c) 2003 by Bitstream',

@@ -1,12 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { bcosifyFile } from '../../src/convert/bcosifyFile.js';
+import { bcosifyFile } from '../../src/convert/bcosify/bcosifyFile.js';
 import { tensorsOfModel } from '../../src/convert/modelState.js';
-import { writePyTorch } from '../../src/convert/pytorchWriter.js';
+import { writePyTorch } from '../../src/convert/pytorch/pytorchWriter.js';
 import type { FactError } from '../../src/core/errors.js';
-import { readImage } from '../../src/explain/imageFiles.js';
-import { openSession } from '../../src/explain/session.js';
+import { readImage } from '../../src/explain/session/imageFiles.js';
+import { openSession } from '../../src/explain/session/session.js';
 import { loadModel } from '../../src/models/loadModel.js';
 import { biasFactorAt, exponentAt } from '../../src/train/bcosSchedule.js';
 import { configHash } from '../../src/train/config/resolved.js';

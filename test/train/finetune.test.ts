@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { writePyTorch } from '../../src/convert/pytorchWriter.js';
+import { writePyTorch } from '../../src/convert/pytorch/pytorchWriter.js';
 import type { FactError } from '../../src/core/errors.js';
 import { createModel } from '../../src/models/createModel.js';
 import { loadModel } from '../../src/models/loadModel.js';

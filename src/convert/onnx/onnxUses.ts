@@ -1,6 +1,6 @@
 import { countOf, type NamedTensor } from '../dtypes.js';
 import { permuted } from '../permute.js';
-import { UseList, type WeightUse } from '../structure.js';
+import { UseList, type WeightUse } from '../recognise/structure.js';
 import type { OnnxGraph, OnnxNode } from './readOnnx.js';
 
 /** Nodes whose result holds the same numbers in another shape or place: a weight may pass through them. */

@@ -11,7 +11,7 @@ import {
   type InputParity,
   parityInputs,
   scoreDifference,
-} from '../networkParity.js';
+} from '../parity/networkParity.js';
 import { ExternalFiles } from './externalData.js';
 import { type OnnxGraph, type OnnxPort, readOnnx } from './readOnnx.js';
 

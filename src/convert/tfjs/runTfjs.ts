@@ -5,8 +5,8 @@ import { IMAGENET_MEAN, IMAGENET_STD } from '../../models/ends.js';
 import { modelEntry } from '../../models/registry.js';
 import { FileSource } from '../byteSource.js';
 import { CheckpointErrors } from '../checkpointError.js';
-import { type InputParity, parityInputs, scoreDifference } from '../networkParity.js';
 import { ExternalFiles } from '../onnx/externalData.js';
+import { type InputParity, parityInputs, scoreDifference } from '../parity/networkParity.js';
 import { parseModelJson } from './modelJson.js';
 
 /** What tfjs loads a network from, its files already read. */

@@ -2,8 +2,8 @@
 import { type CheckpointErrors, quoted } from '../checkpointError.js';
 import { lazyTensor, type NamedTensor } from '../dtypes.js';
 import { permuted } from '../permute.js';
+import { UseList, type WeightUse } from '../recognise/structure.js';
 import type { Json } from '../strictJson.js';
-import { UseList, type WeightUse } from '../structure.js';
 
 type Weights = ReadonlyMap<string, NamedTensor>;
 type JsonObject = ReadonlyMap<string, Json>;

@@ -6,15 +6,15 @@
 import { BaseExplainer, type TargetChoice } from '../baseExplainer.js';
 import { className } from '../classes.js';
 import type { ExplainImage } from '../explanation.js';
-import { ExportedPrograms } from '../exportedPrograms.js';
-import { type ExportedMetadata, exportedSubject } from '../exportedSubject.js';
-import { escapeHtml, explanationArticle, STYLE } from '../page.js';
-import { ledgerLine } from '../words.js';
+import { ExportedPrograms } from '../exported/programs.js';
+import { type ExportedMetadata, exportedSubject } from '../exported/subject.js';
+import { escapeHtml, explanationArticle, STYLE } from '../report/page.js';
+import { ledgerLine } from '../report/words.js';
 import { canvasUrl, readPhotograph } from './pictures.js';
 import {
   type Device,
   fetchBytes,
-  findRuntime,
+  hasRuntime,
   hasWebGpu,
   loadRuntime,
   openSession,
@@ -24,8 +24,8 @@ import {
 /** What `page.json` beside the page says. */
 export interface PageFacts {
   readonly model: string;
-  /** Folders that may hold ONNX Runtime. */
-  readonly runtimes: readonly string[];
+  /** Folder of ONNX Runtime, ending in a slash. */
+  readonly runtime: string;
   readonly top: number;
   readonly examples: readonly string[];
   readonly metadata: ExportedMetadata;
@@ -67,7 +67,7 @@ class Page {
       say(`Loading the network: ${size}`);
     };
     const [runtime, bytes] = await Promise.all([
-      loadRuntime(facts.runtimes, device),
+      loadRuntime(facts.runtime, device),
       fetchBytes(facts.model, show),
     ]);
     const session = await openSession(runtime, bytes, device);
@@ -177,7 +177,7 @@ async function isolate(): Promise<void> {
 async function chooseDevice(facts: PageFacts): Promise<Device> {
   const wanted = new URLSearchParams(location.search).get('device');
   const select = element<HTMLSelectElement>('device');
-  if (!(await hasWebGpu()) || (await findRuntime(facts.runtimes, 'webgpu')) === null) return 'wasm';
+  if (!(await hasWebGpu()) || !(await hasRuntime(facts.runtime, 'webgpu'))) return 'wasm';
   select.disabled = false;
   select.value = wanted === 'webgpu' ? 'webgpu' : 'wasm';
   select.addEventListener('change', () => {

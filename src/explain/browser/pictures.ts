@@ -1,8 +1,8 @@
 /** Photographs into pixels, and pictures into addresses of images, by the browser's own canvas. */
 import { evalTransform } from '../../data/evalTransform.js';
 import type { ModelSpec } from '../../models/spec.js';
-import type { Picture } from '../canvas.js';
 import type { ExplainImage } from '../explanation.js';
+import type { Picture } from '../picture/canvas.js';
 
 /** Photographs above this many pixels are drawn smaller: browsers limit the size of a canvas. */
 const MOST_PIXELS = 2 ** 24;

@@ -34,27 +34,15 @@ const MODULES: Readonly<Record<Device, string>> = {
   webgpu: 'ort.webgpu.min.mjs',
 };
 
-/**
- * Address of the first folder that has the runtime for a device, or null.
- * @param folders addresses relative to the page, each ending in a slash
- */
-export async function findRuntime(folders: readonly string[], device: Device): Promise<string | null> {
-  for (const folder of folders) {
-    const base = new URL(folder, document.baseURI).href;
-    const found = await fetch(base + MODULES[device], { method: 'HEAD' }).catch(() => null);
-    if (found?.ok) return base;
-  }
-  return null;
+/** Whether the folder (an address relative to the page, ending in a slash) has the runtime for a device. */
+export async function hasRuntime(folder: string, device: Device): Promise<boolean> {
+  const answer = await fetch(folder + MODULES[device], { method: 'HEAD' }).catch(() => null);
+  return answer?.ok === true;
 }
 
-/** Loads the runtime from the first folder that has it. Throws where none has. */
-export async function loadRuntime(folders: readonly string[], device: Device): Promise<WebRuntime> {
-  const base = await findRuntime(folders, device);
-  if (base === null) {
-    throw new Error(
-      `ONNX Runtime (${MODULES[device]}) is not beside this page. Write the page with: npx fact export --page FOLDER`,
-    );
-  }
+/** Loads the runtime for a device from a folder, an address relative to the page. */
+export async function loadRuntime(folder: string, device: Device): Promise<WebRuntime> {
+  const base = new URL(folder, document.baseURI).href;
   const runtime = (await import(base + MODULES[device])) as WebRuntime;
   runtime.env.wasm.wasmPaths = base;
   runtime.env.wasm.numThreads = threadCount();

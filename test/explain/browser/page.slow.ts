@@ -11,11 +11,11 @@ import { evalTransform } from '../../../src/data/evalTransform.js';
 import { startEngine } from '../../../src/engine/start.js';
 import { Explainer } from '../../../src/explain/explainer.js';
 import type { ExplainImage, Explanation } from '../../../src/explain/explanation.js';
-import { exportModel } from '../../../src/explain/exportedModel.js';
-import { writePage } from '../../../src/explain/exportedPage.js';
-import { servePage } from '../../../src/explain/servePage.js';
-import { defaultModelFolder, openSaes } from '../../../src/explain/shipped.js';
-import { signedPercent } from '../../../src/explain/words.js';
+import { exportModel } from '../../../src/explain/exported/exportModel.js';
+import { writePage } from '../../../src/explain/exported/page.js';
+import { servePage } from '../../../src/explain/exported/servePage.js';
+import { signedPercent } from '../../../src/explain/report/words.js';
+import { defaultModelFolder, openSaes } from '../../../src/explain/session/shipped.js';
 import { loadModel } from '../../../src/models/loadModel.js';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
@@ -38,14 +38,13 @@ function examplePhotos(): string[] {
     .sort();
 }
 
-/** The compiled package, as `npm run build` makes it. */
-function compile(folder: string): void {
-  const tsc = join(ROOT, 'node_modules', '.bin', 'tsc');
-  const { status, stdout } = spawnSync(tsc, ['-p', 'tsconfig.build.json', '--outDir', folder], { cwd: ROOT });
-  if (status !== 0) throw new Error(String(stdout));
-  const assets = join('explain', 'browser');
+/** The page's own files, as `npm run build` makes them. */
+function buildAssets(folder: string): void {
+  const script = join(ROOT, 'scripts', 'pageBundle.mjs');
+  const { status, stderr } = spawnSync(process.execPath, [script, join(folder, 'page.js')], { cwd: ROOT });
+  if (status !== 0) throw new Error(String(stderr));
   for (const name of ['index.html', 'isolation-worker.js'])
-    cpSync(join(ROOT, 'src', assets, name), join(folder, assets, name));
+    cpSync(join(ROOT, 'src', 'explain', 'browser', name), join(folder, name));
 }
 
 describe.skipIf(CHROMIUM === undefined)(`the page in a headless browser${WHY}`, () => {
@@ -61,13 +60,14 @@ describe.skipIf(CHROMIUM === undefined)(`the page in a headless browser${WHY}`, 
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'fact-browser-'));
-    compile(join(folder, 'dist'));
+    const assets = join(folder, 'assets');
+    buildAssets(assets);
     await startEngine({ engine: 'onnx', threads: 1 });
     const model = await loadModel(defaultModelFolder());
     const saes = await openSaes(model, defaultModelFolder(), []);
     const [sae, early] = [saes.concepts?.sae ?? null, saes.traces?.sae ?? null];
     const file = exportModel({ model, sae, early }, { packageVersion: '0', ledgers: false });
-    const options = { compiled: join(folder, 'dist'), examples: examplePhotos(), top: 8 };
+    const options = { assets, examples: examplePhotos(), top: 8 };
     await writePage(join(folder, 'page'), file, options);
     ({ server, address } = await servePage(join(folder, 'page'), 0));
     const live = new Explainer(model, sae, { early });
