@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { showProgress } from '../core/progress.js';
+import { openImages } from '../data/openImages.js';
 import { loadSae, type Sae } from '../explain/sae.js';
 import { loadModel } from '../models/loadModel.js';
 import { evaluateSae, type SaeEvaluation } from '../train/sae/evaluate.js';
-import { openImages } from '../train/sae/imageFeatures.js';
 import { type CliContext, parseCount, runVerb, verb } from './context.js';
 import { type ImageFlags, needDataDir, parseWhole, splitOption, startFor } from './saeOptions.js';
 

@@ -8,5 +8,6 @@ export * from './imageFormat.js';
 export * from './imageSource.js';
 export { type ImageTable, MAX_IMAGE_BYTES, readImageBytes } from './imageTable.js';
 export * from './listImages.js';
+export * from './openImages.js';
 export * from './resize.js';
 export { openTarShards } from './tarShards.js';

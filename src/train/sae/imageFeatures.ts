@@ -1,56 +1,12 @@
 import { type Logger, silentLogger } from '../../core/log.js';
 import { showProgress } from '../../core/progress.js';
-import { BatchLoader } from '../../data/batchLoader.js';
-import { evaluationSplit, listSplits, openImageSource, type Split } from '../../data/imageSource.js';
+import type { Split } from '../../data/imageSource.js';
+import { openImages } from '../../data/openImages.js';
 import { type TappedModel, tapChannels } from '../../explain/sae.js';
-import type { ModelSpec } from '../../models/spec.js';
 import { collectFeatures, expectedRows, type PositionChoice } from './collect.js';
 import { FeatureFolderSink } from './featureFolder.js';
 import type { FeatureSource } from './featureSource.js';
 import { MemoryFeatures } from './memoryFeatures.js';
-
-export interface ImageOptions {
-  /** Default: the split to measure on. Ignored where the data set is not divided. */
-  readonly split?: Split;
-  /** Images per batch; fewer where the data set is smaller. */
-  readonly batchSize: number;
-  readonly workers: number;
-  /** Number of classes the data set must have; unset where labels do not matter. */
-  readonly classes?: number;
-}
-
-export interface OpenedImages {
-  readonly loader: BatchLoader;
-  readonly imageSize: readonly [number, number];
-  readonly batchSize: number;
-}
-
-/**
- * Images of a data set as a network wants them: its evaluation transform, in the data set's order, no augmentation.
- * Caller closes. Throws FactError E_DATA_*.
- */
-export async function openImages(
-  path: string,
-  preprocessing: ModelSpec['preprocessing'],
-  options: ImageOptions,
-): Promise<OpenedImages> {
-  const split = listSplits(path).length === 0 ? undefined : (options.split ?? evaluationSplit(path));
-  const source = await openImageSource(path, {
-    ...(split === undefined ? {} : { split }),
-    ...(options.classes === undefined ? {} : { classes: options.classes }),
-  });
-  const imageSize: [number, number] = [...preprocessing.crop];
-  const batchSize = Math.min(options.batchSize, source.size);
-  const loader = new BatchLoader(source, {
-    batchSize,
-    seed: 0,
-    imageSize,
-    augmentation: { kind: 'evaluation', resize: preprocessing.resize },
-    shuffle: false,
-    workers: options.workers,
-  });
-  return { loader, imageSize, batchSize };
-}
 
 export interface FeatureRequest {
   readonly tap: string;
