@@ -1,3 +1,4 @@
+export * from './argMax.js';
 export * from './atomicFile.js';
 export * from './diskCache.js';
 export * from './download.js';

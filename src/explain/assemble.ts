@@ -1,3 +1,4 @@
+import { argMax } from '../core/argMax.js';
 import type {
   ClassScore,
   ConceptShare,
@@ -73,12 +74,6 @@ function row(values: Float32Array, index: number, count: number): Float32Array {
 
 function constantLines(names: readonly string[], terms: Float32Array): LedgerLine[] {
   return names.map((name, i) => ({ name: `constant of ${name}`, value: terms[i] }));
-}
-
-function argMax(values: ArrayLike<number>): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
-  return best;
 }
 
 function topTraces(values: Float32Array): Trace[] {

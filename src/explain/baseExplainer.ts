@@ -1,3 +1,4 @@
+import { argMax } from '../core/argMax.js';
 import { FactError } from '../core/errors.js';
 import { toUnitRange } from '../data/evalTransform.js';
 import type { ModelSpec } from '../models/spec.js';
@@ -34,12 +35,6 @@ interface ChosenTarget {
   readonly for: number;
   readonly versus: number | null;
   readonly reason: Target['reason'];
-}
-
-function argMax(values: ArrayLike<number>): number {
-  let best = 0;
-  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
-  return best;
 }
 
 /** Indices of the `count` largest values of `key`, falling; ties by index. */

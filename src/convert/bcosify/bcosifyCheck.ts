@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import { argMax } from '../../core/argMax.js';
 import { FactError } from '../../core/errors.js';
 import { Random } from '../../core/random.js';
 import type { BcosModel } from '../../models/bcosModel.js';
@@ -29,10 +30,6 @@ async function logitsOf(model: BcosModel, images: tf.Tensor): Promise<Float32Arr
   const values = (await logits.data()) as Float32Array;
   logits.dispose();
   return values;
-}
-
-function argMax(values: Float32Array): number {
-  return values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
 }
 
 /** Compares a B-cosified network with the standard one it came from, on the current engine, by their logits. */

@@ -3,6 +3,7 @@
  * onnxruntime-web in a browser. Nothing here needs tfjs or Node.
  */
 import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-common';
+import { argMax } from '../../core/argMax.js';
 import { FactError } from '../../core/errors.js';
 import type { ExplainSubject } from '../baseExplainer.js';
 import { chooseShown } from '../chooseShown.js';
@@ -21,10 +22,6 @@ export interface OnnxRuntime {
 }
 
 const isAny = (row: Float32Array): boolean => row.some((value) => value !== 0);
-
-function argMax(values: Float32Array): number {
-  return values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
-}
 
 /** [C, H * W] -> [H * W, C] */
 function channelsLast(values: Float32Array, channels: number): Float32Array {
