@@ -9,6 +9,7 @@ import type { ModelSpec } from '../../models/spec.js';
 import type { Sae } from '../sae.js';
 import { GROUPS } from './graph.js';
 import { LEDGER_COLUMNS } from './ledger.js';
+import { EXPORT_FORMAT } from './subject.js';
 
 /** What a file computes: the explanation, logits alone, or features at taps. */
 export const EXPORT_KINDS = ['explain', 'predict', 'features'] as const;
@@ -17,8 +18,6 @@ export type ExportKind = (typeof EXPORT_KINDS)[number];
 export const EXPORT_INPUTS = ['float32', 'uint8'] as const;
 export type ExportInputKind = (typeof EXPORT_INPUTS)[number];
 
-/** Version of the files' layout: inputs, outputs and metadata keys. */
-export const EXPORT_FORMAT = 'fact-explanation/1';
 export const SEAL_KEY = 'content_sha256';
 /** Stands for the seal while it is computed. */
 export const OPEN_SEAL = '0'.repeat(64);

@@ -2,7 +2,8 @@
 import { FactError, messageOf } from '../../core/errors.js';
 import { sha256 } from '../../core/hash.js';
 import { parseModel } from '../../engine/onnx/proto.js';
-import { EXPORT_FORMAT, OPEN_SEAL, SEAL_KEY } from './notes.js';
+import { OPEN_SEAL, SEAL_KEY } from './notes.js';
+import { EXPORT_FORMAT } from './subject.js';
 
 const AGAIN = 'Write it again with `fact export`, or copy it again from where it comes.';
 

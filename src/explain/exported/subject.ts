@@ -6,8 +6,10 @@ import type { ExplainSubject } from '../baseExplainer.js';
 /** Metadata of an exported file: all values are text, most of them JSON. */
 export type ExportedMetadata = Readonly<Record<string, string>>;
 
-/** First part of the `format` that these programs read. */
-const FORMAT = 'fact-explanation/';
+/** First part of the `format` that these programs read; the version follows. */
+const FORMAT_FAMILY = 'fact-explanation/';
+/** What this version writes: inputs, outputs and metadata keys. */
+export const EXPORT_FORMAT = `${FORMAT_FAMILY}1`;
 
 /** An autoencoder as the metadata lists it. */
 export interface NotedAutoencoder {
@@ -33,7 +35,7 @@ export function metadataValue<T>(metadata: ExportedMetadata, key: string): T {
 
 /** What the file explains. Throws FactError E_EXPORTED_FILE for files that are no explanations. */
 export function exportedSubject(metadata: ExportedMetadata): ExplainSubject {
-  if (!metadata.format?.startsWith(FORMAT) || metadata.kind !== 'explain') {
+  if (!metadata.format?.startsWith(FORMAT_FAMILY) || metadata.kind !== 'explain') {
     throw new FactError({
       code: 'E_EXPORTED_FILE',
       message: `the file is no exported explanation (format "${metadata.format ?? ''}", kind "${metadata.kind ?? ''}")`,

@@ -5,7 +5,7 @@ import { traceToOnnx } from '../../../src/engine/export.js';
 import { parseModel } from '../../../src/engine/onnx/proto.js';
 import { worstLedgerError } from '../../../src/explain/exported/check.js';
 import { ExportedFile, type Runtime } from '../../../src/explain/exported/file.js';
-import { EXPORT_FORMAT } from '../../../src/explain/exported/notes.js';
+import { EXPORT_FORMAT } from '../../../src/explain/exported/subject.js';
 import type { Sae } from '../../../src/explain/sae.js';
 import type { BcosModel } from '../../../src/models/bcosModel.js';
 import { randomSae, SIZE, smallModel } from '../fixtures.js';
