@@ -15,6 +15,7 @@ const VERBS: Readonly<Record<string, () => Promise<{ register: (program: Command
   train: () => import('./train.js'),
   eval: () => import('./eval.js'),
   sae: () => import('./sae.js'),
+  concepts: () => import('./concepts.js'),
   convert: () => import('./convert.js'),
   inspect: () => import('./inspect.js'),
   zoo: () => import('./zoo.js'),
