@@ -3,6 +3,7 @@
  * go through a naive loop. These use the packing product of native/gemm.c for every case.
  */
 import * as tf from '@tensorflow/tfjs';
+import { type ActivationAttrs, activate } from '../kernels/activation.js';
 import type { Native } from './native.js';
 
 interface MatMulAttrs {
@@ -71,37 +72,16 @@ export function batchMatMul(
   return out;
 }
 
-function activate(x: tf.Tensor, name: string, prelu: tf.Tensor | undefined, leak: number): tf.Tensor {
-  switch (name) {
-    case 'linear':
-      return x;
-    case 'relu':
-      return tf.relu(x);
-    case 'relu6':
-      return tf.relu6(x);
-    case 'elu':
-      return tf.elu(x);
-    case 'sigmoid':
-      return tf.sigmoid(x);
-    case 'leakyrelu':
-      return tf.leakyRelu(x, leak);
-    case 'prelu':
-      if (prelu !== undefined) return tf.prelu(x, prelu);
-      break;
-  }
-  throw new Error(`fused matMul: activation ${name} is not supported by the wasm engine`);
-}
-
 /** Activation of (a b + bias), as tfjs's dense layers ask for it. */
 export function fusedMatMul(
   native: Native,
   inputs: Record<string, tf.Tensor>,
-  attrs: MatMulAttrs & { readonly activation: string; readonly leakyreluAlpha?: number },
+  attrs: MatMulAttrs & ActivationAttrs,
 ): tf.Tensor {
   return tf.tidy(() => {
     const info = batchMatMul(native, inputs.a, inputs.b, attrs);
     let y: tf.Tensor = tf.engine().makeTensorFromTensorInfo(info);
     if (inputs.bias !== undefined && inputs.bias !== null) y = tf.add(y, inputs.bias);
-    return activate(y, attrs.activation, inputs.preluActivationWeights, attrs.leakyreluAlpha ?? 0);
+    return activate(y, inputs.preluActivationWeights, attrs);
   });
 }

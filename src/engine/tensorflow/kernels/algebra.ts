@@ -1,10 +1,11 @@
 /** Matrix products, Einstein sums and what else is one operation of TensorFlow with attributes of its own. */
 import * as tf from '@tensorflow/tfjs';
+import type { ActivationAttrs } from '../../kernels/activation.js';
 import { indexError } from '../../kernels/lastAxis.js';
 import type { TensorflowBackend } from '../backend.js';
 import { DTYPES } from '../backend.js';
 import { bool, float, int, string, type } from '../binding.js';
-import { activated, type FusedAttrs } from './fused.js';
+import { activated } from './fused.js';
 import { asTensor, type Info, type Kernel, type KernelTable, listOf, sizeOf } from './kernel.js';
 
 interface MatMulAttrs {
@@ -116,7 +117,7 @@ export const ALGEBRA: KernelTable = {
   BatchMatMul: ((backend, { a, b }, attrs) => matMul(backend, a, b, attrs)) as Kernel<MatMulAttrs>,
   _FusedMatMul: ((backend, inputs, attrs) =>
     activated(backend, matMul(backend, inputs.a, inputs.b, attrs), inputs, attrs)) as Kernel<
-    MatMulAttrs & FusedAttrs
+    MatMulAttrs & ActivationAttrs
   >,
   Einsum: ((backend, inputs, { equation }) => {
     const list = listOf(inputs);

@@ -4,6 +4,7 @@
  * between its taps, and groups are split, convolved and joined (`kernels/composedConv2d.ts`).
  */
 import * as tf from '@tensorflow/tfjs';
+import type { ActivationAttrs } from '../../kernels/activation.js';
 import {
   composedConv2d,
   composedConv2dFilterGrad,
@@ -13,7 +14,7 @@ import {
 } from '../../kernels/composedConv2d.js';
 import type { ConvConfig } from '../../kernels/windows.js';
 import type { TensorflowBackend } from '../backend.js';
-import { activated, type FusedAttrs } from './fused.js';
+import { activated } from './fused.js';
 import { asTensor, type Info, type Kernel, type KernelTable } from './kernel.js';
 import {
   ownWindow,
@@ -201,12 +202,12 @@ const STOCK: KernelTable = {
       inputs,
       attrs,
     );
-  }) as Kernel<StockAttrs & FusedAttrs>,
+  }) as Kernel<StockAttrs & ActivationAttrs>,
   DepthwiseConv2dNative: ((backend, { x, filter }, attrs) =>
     stockDepthwise(backend, x, filter, attrs)) as Kernel<StockAttrs>,
   FusedDepthwiseConv2D: ((backend, inputs, attrs) =>
     activated(backend, stockDepthwise(backend, inputs.x, inputs.filter, attrs), inputs, attrs)) as Kernel<
-    StockAttrs & FusedAttrs
+    StockAttrs & ActivationAttrs
   >,
   DepthwiseConv2dNativeBackpropInput: ((backend, { dy, filter }, attrs) => {
     const window = stockConvWindow(attrs.inputShape, shape4(filter), attrs, true);
