@@ -9,6 +9,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { BcosModel } from '../models/bcosModel.js';
+import { INPUT_TAP } from '../models/ends.js';
 import { KEPT_FOR_A_SIDE } from './chooseShown.js';
 import {
   attributeConcepts,
@@ -22,9 +23,6 @@ import {
 import { networkPart } from './networkPart.js';
 import { type NetworkPart, runPart } from './parts.js';
 import type { Sae } from './sae.js';
-
-/** Tap at which the image has its six channels: pixels are attributed there. */
-const INPUT_TAP = 'input';
 
 /** Scores before the bias: of the network alone, and with the autoencoder (equal without one): [N, classes]. */
 export type ScoreTensors = { readonly alone: tf.Tensor2D; readonly spliced: tf.Tensor2D };

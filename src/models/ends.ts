@@ -9,20 +9,23 @@ import { chain, type LayerList, type Stage } from './architecture.js';
 export const IMAGENET_MEAN: readonly number[] = [0.485, 0.456, 0.406];
 export const IMAGENET_STD: readonly number[] = [0.229, 0.224, 0.225];
 
+/** Stage at whose end the image has the network's input channels: pixels are attributed there. */
+export const INPUT_TAP = 'input';
+
 export interface LogitOptions {
   readonly logitBias: number | null;
   readonly temperature: number | null;
 }
 
-/** Stage `input` of a B-cos network: the image and its inverse, six channels. */
+/** Stage `INPUT_TAP` of a B-cos network: the image and its inverse, six channels. */
 export function bcosInput(list: LayerList): Stage {
-  return list.stage('input', () => list.add(new AddInverse({ name: 'input_encoding' })));
+  return list.stage(INPUT_TAP, () => list.add(new AddInverse({ name: 'input_encoding' })));
 }
 
-/** Stage `input` of a standard network: three normalised channels. */
+/** Stage `INPUT_TAP` of a standard network: three normalised channels. */
 export function normalisedInput(list: LayerList): Stage {
   const config = { name: 'input_encoding', mean: IMAGENET_MEAN, std: IMAGENET_STD };
-  return list.stage('input', () => list.add(new Normalise(config)));
+  return list.stage(INPUT_TAP, () => list.add(new Normalise(config)));
 }
 
 /** Stage `logits`: temperature and bias. */

@@ -5,6 +5,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { TensorTree } from '../../engine/tensorTree.js';
+import { INPUT_TAP } from '../../models/ends.js';
 import {
   attributeConcepts,
   attributePixels,
@@ -16,9 +17,6 @@ import {
 import { networkPart } from '../networkPart.js';
 import { type NetworkPart, runPart } from '../parts.js';
 import type { Sae, TappedModel } from '../sae.js';
-
-/** Tap at which the image has its six channels. */
-const INPUT_TAP = 'input';
 
 /** What is exported: the network and what is spliced in. */
 export interface ExportSource {
