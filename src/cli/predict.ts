@@ -1,20 +1,12 @@
 import type { Command } from 'commander';
-import { showProgress } from '../core/progress.js';
 import { listImages } from '../data/listImages.js';
 import type { ClassScore } from '../explain/explanation.js';
 import { percent } from '../explain/report/words.js';
-import { groupSize, runFiles } from '../explain/session/explainFiles.js';
+import { groupSize } from '../explain/session/explainFiles.js';
 import { openSession } from '../explain/session/session.js';
 import { type CliContext, runVerb, verb } from './context.js';
-import {
-  countOf,
-  type SessionFlags,
-  sharedOptions,
-  warnSkipped,
-  withModelOptions,
-} from './explainOptions.js';
-import { openResultFile, stoppedLine } from './resultFile.js';
-import { withSignals } from './signals.js';
+import { countOf, type SessionFlags, sharedOptions, withModelOptions } from './explainOptions.js';
+import { runOverImages } from './imageRun.js';
 import { packageVersion } from './version.js';
 
 const DEFAULT_CLASSES = 5;
@@ -46,57 +38,38 @@ async function run(context: CliContext, paths: readonly string[], flags: Predict
     first: { program: 'scores', count: sizeOf },
   });
   try {
-    return await withSignals(async (signal, exitStatus) => {
-      const { explainer, spec } = session;
-      context.log.info(
-        `network ${spec.arch} of ${session.modelFolder}, engine ${session.engine}${session.isStored ? ', compiled before' : ''}`,
-      );
-      const { model } = session.context('explain', packageVersion());
-      const size = sizeOf(...spec.preprocessing.crop);
-      const header = {
+    const { explainer, spec } = session;
+    context.log.info(
+      `network ${spec.arch} of ${session.modelFolder}, engine ${session.engine}${session.isStored ? ', compiled before' : ''}`,
+    );
+    const { model } = session.context('explain', packageVersion());
+    return await runOverImages<Prediction>(context, {
+      paths: listed,
+      spec,
+      size: sizeOf(...spec.preprocessing.crop),
+      out: flags.out,
+      header: {
         format: 'fact-predictions',
         version: 1,
         packageVersion: packageVersion(),
         engine: session.engine,
         model,
         top,
-      };
-      const { journal, done } = openResultFile<Prediction>(flags.out, header, size);
-      const progress = showProgress('predicting', listed.length, 'images', context.quiet);
-      try {
-        const run = await runFiles<Prediction>({
-          paths: listed,
-          spec,
-          size,
-          journal,
-          done,
-          compute: async (images, places) => {
-            const scores = await explainer.scores(images);
-            return places.map((_, i) => ({
-              name: images[i].name,
-              ranking: explainer.ranking(scores[i].alone, top),
-            }));
-          },
-          onResult: (prediction, count) => {
-            if (!context.json) context.print(textOf(prediction), null);
-            progress.update(count);
-          },
-          signal,
-        });
-        progress.stop();
-        if (run.resumed > 0)
-          context.log.info(`${run.resumed} of ${listed.length} pictures were done by an earlier run`);
-        warnSkipped(context, run.skipped);
-        if (context.json) context.print('', { images: run.results, skipped: run.skipped });
-        if (run.isStopped) {
-          context.log.warn(stoppedLine(run.results.length, listed.length, flags.out));
-          return exitStatus();
-        }
-        return run.skipped.length > 0 ? 1 : 0;
-      } finally {
-        progress.stop();
-        journal?.close();
-      }
+      },
+      doing: 'predicting',
+      did: 'done',
+      compute: async (images, places) => {
+        const scores = await explainer.scores(images);
+        return places.map((_, i) => ({
+          name: images[i].name,
+          ranking: explainer.ranking(scores[i].alone, top),
+        }));
+      },
+      textOf,
+      finish: ({ results, skipped }) => {
+        if (context.json) context.print('', { images: results, skipped });
+        return skipped.length > 0 ? 1 : 0;
+      },
     });
   } finally {
     await session.close();

@@ -1,15 +1,13 @@
 import type { Command } from 'commander';
-import { showProgress } from '../core/progress.js';
 import { listImages } from '../data/listImages.js';
 import type { Explanation } from '../explain/explanation.js';
 import { formatLedger, worstLedger } from '../explain/ledger.js';
 import { makeReport, reportImage } from '../explain/report/report.js';
 import type { ReportImage } from '../explain/report/reportSchema.js';
-import { groupSize, runFiles } from '../explain/session/explainFiles.js';
+import { groupSize } from '../explain/session/explainFiles.js';
 import { type CliContext, runVerb, verb } from './context.js';
-import { openForVerb, type SessionFlags, warnSkipped, withSessionOptions } from './explainOptions.js';
-import { openResultFile, stoppedLine } from './resultFile.js';
-import { withSignals } from './signals.js';
+import { openForVerb, type SessionFlags, withSessionOptions } from './explainOptions.js';
+import { runOverImages } from './imageRun.js';
 import { packageVersion } from './version.js';
 
 interface VerifyFlags extends SessionFlags {
@@ -45,51 +43,32 @@ async function run(context: CliContext, paths: readonly string[], flags: VerifyF
   const sizeOf = (height: number, width: number): number => groupSize(height, width, listed.length);
   const session = await openForVerb(context, flags, sizeOf);
   try {
-    return await withSignals(async (signal, exitStatus) => {
-      const { explainer, spec } = session;
-      const about = session.context('verify', packageVersion());
-      const size = sizeOf(...spec.preprocessing.crop);
-      const header = { format: 'fact-verified', version: 1, context: about };
-      const { journal, done } = openResultFile<Verified>(flags.out, header, size);
-      const progress = showProgress('verifying', listed.length, 'images', context.quiet);
-      try {
-        const run = await runFiles<Verified>({
-          paths: listed,
-          spec,
-          size,
-          journal,
-          done,
-          compute: async (images, places) => {
-            const explained = (await explainer.explain(images)).slice(0, places.length);
-            return explained.map((e) => ({
-              image: reportImage(e, null, false),
-              worst: worstLedger(e.ledgers)?.relativeError ?? 0,
-              text: ledgerText(e),
-            }));
-          },
-          onResult: ({ text }, count) => {
-            if (!context.json) context.print(text, null);
-            progress.update(count);
-          },
-          signal,
-        });
-        progress.stop();
-        if (run.resumed > 0)
-          context.log.info(`${run.resumed} of ${listed.length} pictures were verified by an earlier run`);
-        warnSkipped(context, run.skipped);
-        const images = run.results.map(({ image }) => image);
-        const worst = run.results.reduce((largest, one) => Math.max(largest, one.worst), 0);
-        const report = makeReport(about, images, run.skipped, worst);
-        context.print(summaryLine(images, run.skipped.length, worst, explainer.tolerance), report);
-        if (run.isStopped) {
-          context.log.warn(stoppedLine(images.length, listed.length, flags.out));
-          return exitStatus();
-        }
-        return report.summary.failed > 0 || run.skipped.length > 0 ? 1 : 0;
-      } finally {
-        progress.stop();
-        journal?.close();
-      }
+    const { explainer, spec } = session;
+    const about = session.context('verify', packageVersion());
+    return await runOverImages<Verified>(context, {
+      paths: listed,
+      spec,
+      size: sizeOf(...spec.preprocessing.crop),
+      out: flags.out,
+      header: { format: 'fact-verified', version: 1, context: about },
+      doing: 'verifying',
+      did: 'verified',
+      compute: async (images, places) => {
+        const explained = (await explainer.explain(images)).slice(0, places.length);
+        return explained.map((e) => ({
+          image: reportImage(e, null, false),
+          worst: worstLedger(e.ledgers)?.relativeError ?? 0,
+          text: ledgerText(e),
+        }));
+      },
+      textOf: ({ text }) => text,
+      finish: ({ results, skipped }) => {
+        const images = results.map(({ image }) => image);
+        const worst = results.reduce((largest, one) => Math.max(largest, one.worst), 0);
+        const report = makeReport(about, images, skipped, worst);
+        context.print(summaryLine(images, skipped.length, worst, explainer.tolerance), report);
+        return report.summary.failed > 0 || skipped.length > 0 ? 1 : 0;
+      },
     });
   } finally {
     await session.close();
