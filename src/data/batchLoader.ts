@@ -46,6 +46,8 @@ export interface Batch {
   /** [size, height, width, 3] in [0, 1], owned by the caller. */
   readonly images: Float32Array<ArrayBuffer>;
   readonly labels: Int32Array;
+  /** Numbers of the pictures within the source. */
+  readonly samples: Int32Array;
   readonly keys: string[];
   readonly size: number;
   /** Number of the batch within its epoch, from 0. */
@@ -180,6 +182,7 @@ export class BatchLoader {
       yield {
         images: made.images,
         labels: Int32Array.from(made.samples, (i) => this.source.label(i)),
+        samples: Int32Array.from(made.samples),
         keys: Array.from(made.samples, (i) => this.source.key(i)),
         size: made.samples.length,
         index,

@@ -41,14 +41,14 @@ export function encodeConcepts(features: tf.Tensor, sae: SaeTensors): ConceptCod
 }
 
 /** Rows of a table [K, C] that a code selects: [N*P, k, C]. */
-function rowsOf(table: tf.Tensor2D, indices: tf.Tensor3D): tf.Tensor3D {
+export function rowsOf(table: tf.Tensor2D, indices: tf.Tensor3D): tf.Tensor3D {
   const [batch, positions, k] = indices.shape;
   const rows = tf.gather(table, tf.reshape(indices, [-1]) as tf.Tensor1D);
   return tf.reshape(rows, [batch * positions, k, table.shape[1]]);
 }
 
 /** Sum over k of weights [N, P, k] times rows [N*P, k, C]: [N, P, C]. */
-function combineRows(weights: tf.Tensor3D, rows: tf.Tensor3D): tf.Tensor3D {
+export function combineRows(weights: tf.Tensor3D, rows: tf.Tensor3D): tf.Tensor3D {
   const [batch, positions, k] = weights.shape;
   const mixed = tf.matMul(tf.reshape(weights, [batch * positions, 1, k]), rows);
   return tf.reshape(mixed, [batch, positions, rows.shape[2]]);
@@ -77,7 +77,7 @@ export function sumByConcept(values: tf.Tensor3D, indices: tf.Tensor3D, depth: n
 }
 
 /** Autoencoder applied at a tap: code, gathered decoder rows, reconstruction in the features' shape. */
-function splice(features: tf.Tensor, sae: SaeTensors) {
+export function splice(features: tf.Tensor, sae: SaeTensors) {
   const code = encodeConcepts(features, sae);
   const decoderRows = rowsOf(tf.transpose(sae.decoder) as tf.Tensor2D, code.indices);
   const reconstruction = combineRows(code.values, decoderRows);
@@ -85,7 +85,7 @@ function splice(features: tf.Tensor, sae: SaeTensors) {
 }
 
 /** Contributions of a code whose reconstruction has the gradient g, the weights behind them, and the pullback to F. */
-function attribute(code: ConceptCode, decoderRows: tf.Tensor3D, g: tf.Tensor, sae: SaeTensors) {
+export function attribute(code: ConceptCode, decoderRows: tf.Tensor3D, g: tf.Tensor, sae: SaeTensors) {
   const active = tf.step(code.values);
   const weights = tf.mul(projectRows(decoderRows, flatten(g)), active) as tf.Tensor3D;
   const perPosition = tf.mul(code.values, weights) as tf.Tensor3D;
@@ -98,7 +98,7 @@ function attribute(code: ConceptCode, decoderRows: tf.Tensor3D, g: tf.Tensor, sa
 }
 
 /** image * gradient summed over the last axis. */
-function pixelMap(image: tf.Tensor, gradient: tf.Tensor): tf.Tensor {
+export function pixelMap(image: tf.Tensor, gradient: tf.Tensor): tf.Tensor {
   return tf.sum(tf.mul(image, gradient), -1);
 }
 
@@ -188,6 +188,26 @@ export function contributeToTarget(
   });
 }
 
+/**
+ * Worth of one unit of each selected activation to a target [N, classes]: [N, P, k], 0 where nothing is active (the sum
+ * of activation times worth by concept is the concept's contribution), and the terms of the part's constants. Caller
+ * disposes both.
+ */
+export function weighCode(
+  upper: NetworkPart,
+  sae: SaeTensors,
+  code: ConceptCode,
+  reconstruction: tf.Tensor,
+  target: tf.Tensor2D,
+): { worth: tf.Tensor3D; constantTerms: tf.Tensor2D } {
+  return tf.tidy(() => {
+    const decoderRows = rowsOf(tf.transpose(sae.decoder) as tf.Tensor2D, code.indices);
+    const above = pullBack(upper, reconstruction, target);
+    const worth = tf.mul(projectRows(decoderRows, flatten(above.gradient)), tf.step(code.values));
+    return { worth: worth as tf.Tensor3D, constantTerms: above.constantTerms };
+  });
+}
+
 /** Attribution without autoencoder: the whole network in one part. Results as in `ConceptAttribution`. */
 export function attributePixels(
   network: NetworkPart,
@@ -224,7 +244,7 @@ export function attributeChannels(
 }
 
 /** Seed at the tap for one concept an image: weight * E_c where c is active. `ids` int32 [N]; result [N, P, C]. */
-function conceptSeed(
+export function conceptSeed(
   code: ConceptCode,
   weights: tf.Tensor3D | null,
   ids: tf.Tensor1D,

@@ -210,7 +210,7 @@ describe('accuracy', () => {
         const count = Math.min(size, 5 - start);
         const images = pixels.slice(start * 192, (start + count) * 192);
         const labels = Int32Array.from({ length: count }, (_, i) => (start + i) % 3);
-        yield { images, labels, keys: [], size: count, index: start / size, waitMs: 0 };
+        yield { images, labels, samples: labels, keys: [], size: count, index: start / size, waitMs: 0 };
       }
     }
     const [whole, single] = [
