@@ -6,6 +6,7 @@ import { FactError, messageOf, systemCodeOf } from '../../core/errors.js';
 import { nearestName } from '../../core/nearest.js';
 import { configError } from '../config/errors.js';
 import { parseYaml } from '../config/yaml.js';
+import { SAE_INITS } from './inits.js';
 
 const count = z.int().positive();
 const notNegative = z.number().nonnegative();
@@ -24,6 +25,8 @@ export const saeTrainConfigSchema = z.strictObject({
   /** Rows (feature vectors) per update. The reference has 32786, which needs gigabytes of memory. */
   batchRows: count.default(4096),
   learningRate: z.number().positive().default(0.001),
+  /** The first weights: `linear` is the reference's; inits.ts says what each is. */
+  init: z.enum(SAE_INITS).default('linear'),
   /** Epochs of linear warm-up from 0. */
   warmupEpochs: notNegative.default(1),
   /** Epochs after which the cosine decay to 0 begins; null: none. */
@@ -42,14 +45,43 @@ export const saeTrainConfigSchema = z.strictObject({
     .strictObject({
       /** Split of the data set that features are taken from, without augmentation. */
       split: z.enum(['train', 'val', 'test']).default('train'),
+      /** Images of each class that are kept apart to measure on, at most a tenth of the class; 0: none. */
+      holdOut: z.int().nonnegative().default(50),
       /** Positions kept per image: `all`, `budget` (72 * 512 / channels, drawn by contribution) or a number. */
       positions: z.union([z.literal('all'), z.literal('budget'), count]).default('budget'),
       /** Images per batch of the network. */
       imageBatch: count.default(64),
       /** Decoding threads. */
       workers: z.int().nonnegative().default(1),
+      /** On the fly: images whose rows are shuffled together. */
+      blockImages: count.default(1024),
     })
     .prefault({}),
+  architecture: z.enum(['topk', 'batchtopk', 'archetypal']).default('topk'),
+  /** Options of architecture `batchtopk`. */
+  batchTopK: z
+    .strictObject({
+      /** Share of the running threshold that stays at each update. */
+      thresholdMemory: z.number().min(0).max(0.9999999).default(0.999),
+      /** Updates before the threshold is measured; null: 1000, at most half of all. */
+      thresholdStart: z.int().nonnegative().nullable().default(null),
+      /** Most concepts that a position may have once trained; null: as many as the training features need. */
+      width: count.nullable().default(null),
+    })
+    .prefault({}),
+  /** Options of architecture `archetypal`. */
+  archetypal: z
+    .strictObject({
+      /** Feature vectors that span the hull. */
+      points: count.default(2048),
+      /** How they are found. */
+      choice: z.enum(['kmeans', 'rows']).default('kmeans'),
+      /** Longest deviation of a direction from the hull, in units of the norm factor. */
+      relaxation: notNegative.default(0.1),
+    })
+    .prefault({}),
+  /** Epochs between two measurements of the spliced network's accuracy on the images held out. */
+  evaluateEvery: count.default(2),
   /** Updates between two checkpoints, beside the one at each epoch's end. */
   checkpointEvery: count.default(500),
   /** Updates between two rows of metrics.jsonl. */
@@ -59,8 +91,8 @@ export const saeTrainConfigSchema = z.strictObject({
 });
 export type SaeTrainConfig = z.infer<typeof saeTrainConfigSchema>;
 
-/** Settings that a resumed run may change: they do not touch the numbers. */
-const FREE_KEYS: readonly (keyof SaeTrainConfig)[] = ['checkpointEvery', 'logEvery', 'dtype'];
+/** Settings that a resumed run may change: they do not touch the weights. */
+const FREE_KEYS = ['checkpointEvery', 'logEvery', 'dtype', 'evaluateEvery', 'features.workers'];
 
 function knownKeys(path: readonly PropertyKey[]): string[] {
   let schema: z.ZodType | undefined = saeTrainConfigSchema;
@@ -146,17 +178,25 @@ export function formatSaeConfig(config: SaeTrainConfig): string {
   return stringify(config);
 }
 
+/** The recipe's values by dotted key. */
+function flatten(config: SaeTrainConfig): Map<string, unknown> {
+  const entries = Object.entries(config).flatMap(([key, value]): [string, unknown][] =>
+    typeof value === 'object' && value !== null
+      ? Object.entries(value).map(([inner, v]) => [`${key}.${inner}`, v])
+      : [[key, value]],
+  );
+  return new Map(entries);
+}
+
 /** Refuses a resumption with another recipe. Throws FactError E_CONFIG_CHANGED that names the keys. */
 export function checkSameSaeConfig(before: SaeTrainConfig, now: SaeTrainConfig, folder: string): void {
-  const keys = Object.keys(saeTrainConfigSchema.shape) as (keyof SaeTrainConfig)[];
-  const changed = keys.filter(
-    (key) => !FREE_KEYS.includes(key) && JSON.stringify(before[key]) !== JSON.stringify(now[key]),
-  );
+  const [old, wanted] = [flatten(before), flatten(now)];
+  const changed = [...wanted].filter(([key, value]) => !FREE_KEYS.includes(key) && old.get(key) !== value);
   if (changed.length === 0) return;
   throw new FactError({
     code: 'E_CONFIG_CHANGED',
     message: `${folder}: the recipe changed since the run was started: ${changed
-      .map((key) => `${key}: ${JSON.stringify(before[key])} -> ${JSON.stringify(now[key])}`)
+      .map(([key, value]) => `${key}: ${JSON.stringify(old.get(key))} -> ${JSON.stringify(value)}`)
       .join('; ')}`,
     remedy: 'Resume with the same recipe, or start a new run with another --out.',
   });
