@@ -1,7 +1,7 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { writeFileAtomic } from '../../core/atomicFile.js';
 import { FactError, messageOf, systemCodeOf } from '../../core/errors.js';
-import { sha256 } from '../../core/hash.js';
 
 /** Version of the file's layout; readers refuse a higher one. */
 export const CHECKPOINT_VERSION = 1;
@@ -43,7 +43,10 @@ function digest(
   entries: Readonly<Record<string, TensorEntry>>,
   data: readonly Uint8Array[],
 ): string {
-  return sha256(Buffer.concat([Buffer.from(`${state}\n${JSON.stringify(entries)}\n`), ...data]));
+  // Piece by piece: a state can be as large as the memory that is left.
+  const hash = createHash('sha256').update(`${state}\n${JSON.stringify(entries)}\n`);
+  for (const bytes of data) hash.update(bytes);
+  return hash.digest('hex');
 }
 
 /**
