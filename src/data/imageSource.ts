@@ -138,6 +138,11 @@ export async function openImageSource(path: string, options: OpenOptions = {}): 
       remedy: 'Use the data set that the network was made for, or give the network a new head.',
     });
   }
+  return imageSourceOf(table);
+}
+
+/** The data set that a table describes. Caller closes. */
+export function imageSourceOf(table: ImageTable): ImageSource {
   const reader = new ImageReader(table);
   return {
     size: table.labels.length,

@@ -10,4 +10,5 @@ export { type ImageTable, MAX_IMAGE_BYTES, readImageBytes } from './imageTable.j
 export * from './listImages.js';
 export * from './openImages.js';
 export * from './resize.js';
+export * from './subset.js';
 export { openTarShards } from './tarShards.js';

@@ -74,12 +74,15 @@ export async function runTrajectory(golden: GoldenCase, compiled: boolean): Prom
     arch: null,
     modelHash: null,
     fingerprint: '',
-    gather: async (rows) => gather(rows),
+    batches: async function* ({ pass, batchRows }) {
+      for (let from = 0; from < p.rows; from += batchRows)
+        yield gather(orderOf(pass).subarray(from, Math.min(from + batchRows, p.rows)));
+    },
     close: async () => {},
   };
   let normFactor = p.norm_factor_fixed as number | undefined;
   if (normFactor === undefined) {
-    normFactor = await normFactorOf(store, Uint32Array.from(orderOf(0)), p.batch);
+    normFactor = await normFactorOf(store, 0, p.batch);
     const { value, noise } = golden.results.norm_factor;
     checks.push(close('norm_factor', [normFactor], [value], noise));
   }

@@ -10,6 +10,7 @@ import { writeFileAtomic } from '../../core/atomicFile.js';
 import { FactError, messageOf } from '../../core/errors.js';
 import { sha256, sha256File } from '../../core/hash.js';
 import type { FeatureInfo, FeatureSink, FeatureSource } from './featureSource.js';
+import { passOrder } from './memoryFeatures.js';
 
 export const FEATURES_FILE = 'features.json';
 const SHARD_BYTES = 2 ** 27;
@@ -162,6 +163,19 @@ export function openFeatures(folder: string): FeatureSource {
     throw error;
   }
   const rowBytes = channels * BYTES_PER_VALUE;
+  const gather = (wanted: Uint32Array): Float32Array => {
+    const result = new Float32Array(wanted.length * channels);
+    const bytes = new Uint8Array(result.buffer);
+    for (let i = 0; i < wanted.length; i++) {
+      const row = wanted[i];
+      const file = files.findLast((f) => f.first <= row);
+      if (file === undefined || row >= rows) throw new RangeError(`row ${row} of ${rows}`);
+      const position = file.start + (row - file.first) * rowBytes;
+      const read = readSync(file.handle, bytes, i * rowBytes, rowBytes, position);
+      if (read !== rowBytes) throw broken(file.path, `cut off at byte ${position + read}`);
+    }
+    return result;
+  };
   return {
     channels,
     rows,
@@ -169,18 +183,10 @@ export function openFeatures(folder: string): FeatureSource {
     arch: index.arch,
     modelHash: index.modelHash,
     fingerprint: sha256(text),
-    gather: async (wanted) => {
-      const result = new Float32Array(wanted.length * channels);
-      const bytes = new Uint8Array(result.buffer);
-      for (let i = 0; i < wanted.length; i++) {
-        const row = wanted[i];
-        const file = files.findLast((f) => f.first <= row);
-        if (file === undefined || row >= rows) throw new RangeError(`row ${row} of ${rows}`);
-        const position = file.start + (row - file.first) * rowBytes;
-        const read = readSync(file.handle, bytes, i * rowBytes, rowBytes, position);
-        if (read !== rowBytes) throw broken(file.path, `cut off at byte ${position + read}`);
-      }
-      return result;
+    batches: async function* ({ seed, pass, batchRows, start = 0 }) {
+      const order = passOrder(rows, seed, pass);
+      for (let from = start * batchRows; from < rows; from += batchRows)
+        yield gather(order.subarray(from, from + batchRows));
     },
     close: async () => close(),
   };

@@ -7,13 +7,26 @@ export interface FeatureInfo {
   readonly modelHash: string | null;
 }
 
-/** Feature vectors of a tap, by row: what an autoencoder is trained on. */
+/** Which pass over the rows, in which order and batches. */
+export interface PassOrder {
+  readonly seed: number;
+  /** 0 measures the norm factor, e is epoch e, from 1. */
+  readonly pass: number;
+  /** Rows per batch; the last one of a pass may be shorter. */
+  readonly batchRows: number;
+  /** First batch that is wanted; what lies before is not read. Default: 0. */
+  readonly start?: number;
+}
+
+/** Feature vectors of a tap, in shuffled passes: what an autoencoder is trained on. */
 export interface FeatureSource extends FeatureInfo {
   readonly rows: number;
   /** Hash of the values: a resumed run must read the same. */
   readonly fingerprint: string;
-  /** Values of the given rows, row-major [n, channels], a fresh array. */
-  gather(rows: ArrayLike<number>): Promise<Float32Array>;
+  /**
+   * One pass: every row once, in the order of (seed, pass). Values are row-major [n, channels], a fresh array each.
+   */
+  batches(order: PassOrder): AsyncIterable<Float32Array>;
   close(): Promise<void>;
 }
 

@@ -1,6 +1,10 @@
 import { FactError } from '../../core/errors.js';
 import { sha256 } from '../../core/hash.js';
-import type { FeatureInfo, FeatureSink, FeatureSource } from './featureSource.js';
+import { Random } from '../../core/random.js';
+import type { FeatureInfo, FeatureSink, FeatureSource, PassOrder } from './featureSource.js';
+
+/** Stream of the orders, beside the seed and the number of the pass. */
+const ORDER_STREAM = 0x0d3;
 
 /** Copies rows out of a row-major array. */
 export function gatherRows(values: Float32Array, channels: number, rows: ArrayLike<number>): Float32Array {
@@ -9,6 +13,22 @@ export function gatherRows(values: Float32Array, channels: number, rows: ArrayLi
     result.set(values.subarray(rows[i] * channels, (rows[i] + 1) * channels), i * channels);
   }
   return result;
+}
+
+/** Uniformly random order of rows, of its own for each pass. */
+export function passOrder(rows: number, seed: number, pass: number): Uint32Array {
+  return new Random(seed, ORDER_STREAM, pass).permutation(rows);
+}
+
+/** One pass over rows held in memory. */
+async function* memoryBatches(
+  values: Float32Array,
+  channels: number,
+  { seed, pass, batchRows, start = 0 }: PassOrder,
+): AsyncGenerator<Float32Array, void, undefined> {
+  const order = passOrder(values.length / channels, seed, pass);
+  for (let from = start * batchRows; from < order.length; from += batchRows)
+    yield gatherRows(values, channels, order.subarray(from, from + batchRows));
 }
 
 /** Features held in memory: fill it as a sink, then `finish` gives the source. */
@@ -56,7 +76,7 @@ export class MemoryFeatures implements FeatureSink {
       ...this.info,
       rows: values.length / channels,
       fingerprint: sha256(bytes),
-      gather: async (rows) => gatherRows(values, channels, rows),
+      batches: (order) => memoryBatches(values, channels, order),
       close: async () => {},
     };
   }

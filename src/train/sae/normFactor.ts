@@ -6,23 +6,21 @@ const NORM_BATCHES = 551;
 
 /**
  * The number that features are divided by in training: the root of the mean over batches of the batch's mean squared
- * norm, over the first 551 batches of the order given (as the reference: a short last batch counts as a full one).
+ * norm, over the first 551 batches of pass 0 (as the reference: a short last batch counts as a full one).
  * Throws FactError E_SAE_FEATURES where all features are zero or one is not finite.
  */
 export async function normFactorOf(
   features: FeatureSource,
-  order: Uint32Array,
+  seed: number,
   batchRows: number,
 ): Promise<number> {
   let total = 0;
   let batches = 0;
-  for (let start = 0; start < order.length && batches < NORM_BATCHES; start += batchRows) {
-    const rows = order.subarray(start, start + batchRows);
-    const values = await features.gather(rows);
+  for await (const values of features.batches({ seed, pass: 0, batchRows })) {
     let squares = 0;
     for (const value of values) squares += value * value;
-    total += squares / rows.length;
-    batches++;
+    total += squares / (values.length / features.channels);
+    if (++batches === NORM_BATCHES) break;
   }
   const factor = Math.sqrt(total / Math.max(1, batches));
   if (!(factor > 0) || !Number.isFinite(factor)) {

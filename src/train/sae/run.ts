@@ -9,7 +9,6 @@ import { writeFileAtomic } from '../../core/atomicFile.js';
 import { FactError } from '../../core/errors.js';
 import { type Logger, silentLogger } from '../../core/log.js';
 import { type Progress, showProgress, silentProgress } from '../../core/progress.js';
-import { Random } from '../../core/random.js';
 import { createSae, saveSae } from '../../explain/sae.js';
 import { initialSaeWeights } from '../../layers/topKSae.js';
 import { type CheckpointContent, writeCheckpointFile } from '../checkpoint/format.js';
@@ -23,7 +22,6 @@ import { type SaeEpochSummary, SaeRunLogs } from './runLogs.js';
 import { type SaeStepReport, SaeTrainer, STATE_NAMES, type StateName } from './trainer.js';
 
 const CHECKPOINT_FILE = 'checkpoint.safetensors';
-const ORDER_STREAM = 0x0d3;
 const TOO_ACTIVE_SHARE = 0.6;
 
 export interface SaeRunOptions {
@@ -64,11 +62,6 @@ interface RunState {
   readonly updates: number;
   readonly totals: EpochTotals;
   readonly last: SaeEpochSummary | null;
-}
-
-/** Order of the rows in a pass: pass 0 measures the norm factor, pass e is epoch e, from 1. */
-function rowOrder(rows: number, seed: number, pass: number): Uint32Array {
-  return new Random(seed, ORDER_STREAM, pass).permutation(rows);
 }
 
 function featureError(message: string, remedy: string): FactError {
@@ -160,8 +153,9 @@ class SaeRun {
     writeCheckpointFile(join(this.folder, CHECKPOINT_FILE), { state: { ...state }, tensors });
   }
 
-  private async tensorOf(rows: Uint32Array): Promise<tf.Tensor2D> {
-    return tf.tensor2d(await this.features.gather(rows), [rows.length, this.features.channels]);
+  private tensorOf(values: Float32Array): tf.Tensor2D {
+    const { channels } = this.features;
+    return tf.tensor2d(values, [values.length / channels, channels]);
   }
 
   private add(report: SaeStepReport, rows: number, seconds: number): void {
@@ -176,10 +170,14 @@ class SaeRun {
   }
 
   /** Closes an epoch: its summary, from the sums and the activity counted in the trainer. */
-  private async summarize(epoch: number, report: SaeStepReport, rows: Uint32Array): Promise<SaeEpochSummary> {
+  private async summarize(
+    epoch: number,
+    report: SaeStepReport,
+    values: Float32Array,
+  ): Promise<SaeEpochSummary> {
     const t = this.totals;
     const activity = await this.trainer.activity(true);
-    const explained = await this.explained(rows);
+    const explained = await this.explained(values);
     const { loss, l2, aux, l0, updates, seconds } = t;
     this.totals = noTotals();
     return {
@@ -199,8 +197,8 @@ class SaeRun {
   }
 
   /** Share of variance explained on the given rows; null where they do not vary. */
-  private async explained(rows: Uint32Array): Promise<number | null> {
-    const x = await this.tensorOf(rows);
+  private async explained(values: Float32Array): Promise<number | null> {
+    const x = this.tensorOf(values);
     const reconstruction = await this.trainer.reconstruct(x);
     const share = varianceExplained(x, reconstruction);
     const value = (await share.data())[0];
@@ -212,33 +210,31 @@ class SaeRun {
     const { config, trainer, stepsPerEpoch, updatesInAll } = this;
     const { batchRows } = trainer.options;
     const before = trainer.updates;
-    let order = new Uint32Array();
-    let orderEpoch = 0;
     while (trainer.updates < updatesInAll) {
       const epoch = 1 + Math.floor(trainer.updates / stepsPerEpoch);
-      const batch = trainer.updates % stepsPerEpoch;
-      if (epoch !== orderEpoch) {
-        order = rowOrder(this.features.rows, config.seed, epoch) as Uint32Array<ArrayBuffer>;
-        orderEpoch = epoch;
-      }
-      const start = performance.now();
-      const rows = order.subarray(batch * batchRows, (batch + 1) * batchRows);
-      const x = await this.tensorOf(rows);
-      const report = await trainer.step(x).finally(() => x.dispose());
-      this.add(report, rows.length, (performance.now() - start) / 1000);
-      if (report.update % config.logEvery === 0) logs.step(report);
-      const isLast = report.update === updatesInAll;
-      if (isLast || report.update % stepsPerEpoch === 0) {
-        this.last = await this.summarize(epoch, report, rows);
-        logs.epoch(this.last);
-        await this.checkpoint();
-      } else if (report.update % config.checkpointEvery === 0) {
-        await this.checkpoint();
-      }
-      progress.update(report.update - before, `loss ${report.loss.toFixed(4)}, dead ${report.dead}`);
-      if (!isLast && options.signal?.aborted) {
-        await this.checkpoint();
-        return this.result('stopped', null);
+      const order = { seed: config.seed, pass: epoch, batchRows, start: trainer.updates % stepsPerEpoch };
+      let start = performance.now();
+      for await (const values of this.features.batches(order)) {
+        const x = this.tensorOf(values);
+        const report = await trainer.step(x).finally(() => x.dispose());
+        const rows = values.length / this.features.channels;
+        this.add(report, rows, (performance.now() - start) / 1000);
+        if (report.update % config.logEvery === 0) logs.step(report);
+        const isLast = report.update === updatesInAll;
+        if (isLast || report.update % stepsPerEpoch === 0) {
+          this.last = await this.summarize(epoch, report, values);
+          logs.epoch(this.last);
+          await this.checkpoint();
+        } else if (report.update % config.checkpointEvery === 0) {
+          await this.checkpoint();
+        }
+        progress.update(report.update - before, `loss ${report.loss.toFixed(4)}, dead ${report.dead}`);
+        if (isLast) break;
+        if (options.signal?.aborted) {
+          await this.checkpoint();
+          return this.result('stopped', null);
+        }
+        start = performance.now();
       }
     }
     return this.result('done', await this.save());
@@ -314,11 +310,7 @@ export async function trainSae(
     writeFileAtomic(join(out, 'config.yaml'), formatSaeConfig(config));
     const normFactor =
       state?.normFactor ??
-      (await normFactorOf(
-        features,
-        rowOrder(features.rows, config.seed, 0),
-        Math.min(config.batchRows, features.rows),
-      ));
+      (await normFactorOf(features, config.seed, Math.min(config.batchRows, features.rows)));
     run = new SaeRun(config, features, out, normFactor);
     if (content !== null) run.restore(content, out);
     const steps = config.epochs * Math.ceil(features.rows / Math.min(config.batchRows, features.rows)) - 1;

@@ -8,6 +8,15 @@ export function positionBudget(channels: number, positions: number): number {
   return Math.max(1, Math.min(Math.floor(FLOATS_PER_IMAGE / channels), positions));
 }
 
+/** `all`: every position; `budget`: FaCT's 72 * 512 floats per image; a number: so many, at most all. */
+export type PositionChoice = 'all' | 'budget' | number;
+
+/** Positions kept per image. */
+export function positionsPerImage(choice: PositionChoice, channels: number, positions: number): number {
+  if (choice === 'all') return positions;
+  return choice === 'budget' ? positionBudget(channels, positions) : Math.min(choice, positions);
+}
+
 /** Exponential variates of mean 1. */
 export function exponentialVariates(random: Random, count: number): Float64Array {
   return Float64Array.from({ length: count }, () => -Math.log(1 - random.next()));

@@ -1,82 +1,55 @@
-import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { positionsPerImage } from '../../../src/train/sae/collect.js';
-import { FeatureFolderSink, openFeatures } from '../../../src/train/sae/featureFolder.js';
-import type { FeatureSource } from '../../../src/train/sae/featureSource.js';
-import { imageFeatures } from '../../../src/train/sae/imageFeatures.js';
+import type { FeatureSource, PassOrder } from '../../../src/train/sae/featureSource.js';
 import { MemoryFeatures } from '../../../src/train/sae/memoryFeatures.js';
 import { VarianceSums, varianceExplained } from '../../../src/train/sae/metrics.js';
 import { normFactorOf } from '../../../src/train/sae/normFactor.js';
 import { drawPositions, positionBudget } from '../../../src/train/sae/sampling.js';
 import { useEngine } from '../../engine.js';
-import { SIZE, smallModel } from '../../explain/fixtures.js';
-import { jpegOf, randomPicture, temporaryFolders } from '../../fixtures/pictures.js';
 
 useEngine();
-const folder = temporaryFolders();
 const INFO = { channels: 3, tap: 'layer1', arch: 'resnet18', modelHash: null };
 const VALUES = Float32Array.from({ length: 3 * 25 }, (_, i) => Math.sin(i));
 
-async function allRows(source: FeatureSource): Promise<Float32Array> {
-  return source.gather(Array.from({ length: source.rows }, (_, i) => i));
+async function passOf(source: FeatureSource, order: Partial<PassOrder> = {}): Promise<Float32Array[]> {
+  const batches: Float32Array[] = [];
+  for await (const batch of source.batches({ seed: 0, pass: 1, batchRows: 7, ...order })) batches.push(batch);
+  return batches;
 }
 
-describe('features', () => {
-  it('are the same in memory and on disk, in any order of rows', async () => {
-    const memory = new MemoryFeatures(INFO, 2);
-    const out = folder();
-    const disk = new FeatureFolderSink(out, INFO, 7 * 12);
-    for (const sink of [memory, disk]) {
-      for (let i = 0; i < VALUES.length; i += 6) await sink.append(VALUES.slice(i, i + 6));
-    }
-    const [a, b] = [await memory.finish(), await disk.finish()];
-    for (const source of [a, b]) {
-      expect(source).toMatchObject({ ...INFO, rows: 25 });
-      expect(await allRows(source)).toEqual(VALUES);
-      const picked = await source.gather([24, 0, 7, 7]);
-      expect(picked).toEqual(
-        Float32Array.of(
-          ...VALUES.slice(72),
-          ...VALUES.slice(0, 3),
-          ...VALUES.slice(21, 24),
-          ...VALUES.slice(21, 24),
-        ),
+describe('features in memory', () => {
+  async function memory(): Promise<FeatureSource> {
+    const sink = new MemoryFeatures(INFO, 2);
+    for (let i = 0; i < VALUES.length; i += 6) await sink.append(VALUES.slice(i, i + 6));
+    return sink.finish();
+  }
+
+  it('come once each in every pass, in another order each time', async () => {
+    const source = await memory();
+    expect(source).toMatchObject({ ...INFO, rows: 25 });
+    const seen = new Set<string>();
+    for (const order of [{ pass: 1 }, { pass: 2 }, { pass: 1, seed: 5 }]) {
+      const batches = await passOf(source, order);
+      expect(batches.map(({ length }) => length / 3)).toEqual([7, 7, 7, 4]);
+      const values = batches.flatMap((batch) => Array.from(batch));
+      const firsts = values.filter((_, i) => i % 3 === 0);
+      expect(firsts.sort((a, b) => a - b)).toEqual(
+        Array.from(VALUES)
+          .filter((_, i) => i % 3 === 0)
+          .sort((a, b) => a - b),
       );
-      await source.close();
+      seen.add(values.join());
     }
-    expect(existsSync(join(out, 'features-00003.safetensors'))).toBe(true);
+    expect(seen.size).toBe(3);
   });
 
-  it('on disk that are incomplete, cut or changed are refused with the file named', async () => {
-    const make = async () => {
-      const out = folder();
-      const sink = new FeatureFolderSink(out, INFO, 120);
-      await sink.append(VALUES);
-      return { out, sink };
-    };
-    const unfinished = await make();
-    expect(() => openFeatures(unfinished.out)).toThrow(/features\.json/);
-    const { out, sink } = await make();
-    await (await sink.finish()).close();
-    const index = join(out, 'features.json');
-    const text = readFileSync(index, 'utf8');
-    for (const [change, message] of [
-      [text.replace('"rows": 25', '"rows": 26'), /"rows" is 26, shards hold 25/],
-      [text.replace('"channels": 3', '"channels": 4'), /do not hold/],
-      [text.replace('features-00001', '../features-00001'), /shards/],
-      [text.replace('features-00001', 'features-00009'), /features-00009/],
-      ['{', /not JSON/],
-    ] as const) {
-      writeFileSync(index, change);
-      expect(() => openFeatures(out)).toThrow(
-        expect.objectContaining({ code: 'E_SAE_FEATURES', message: expect.stringMatching(message) }),
-      );
-    }
-    writeFileSync(index, text);
-    truncateSync(join(out, 'features-00002.safetensors'), 150);
-    expect(() => openFeatures(out)).toThrow(/features-00002/);
+  it('go on from any batch', async () => {
+    const source = await memory();
+    const all = await passOf(source);
+    expect(await passOf(source)).toEqual(all);
+    for (let start = 0; start <= 4; start++)
+      expect(await passOf(source, { start })).toEqual(all.slice(start));
   });
 });
 
@@ -114,73 +87,7 @@ describe('measures', () => {
     const sink = new MemoryFeatures({ ...INFO, channels: 1 }, 3);
     await sink.append(Float32Array.of(3, 1, 5));
     const source = await sink.finish();
-    expect(await normFactorOf(source, Uint32Array.of(0, 1, 2), 2)).toBeCloseTo(Math.sqrt((5 + 25) / 2), 6);
-  });
-});
-
-describe('features of a network', () => {
-  async function pictures(count: number): Promise<string> {
-    const root = folder();
-    for (let i = 0; i < count; i++) {
-      const place = join(root, `class${i % 2}`);
-      mkdirSync(place, { recursive: true });
-      writeFileSync(join(place, `p${i}.jpg`), await jpegOf(randomPicture(SIZE, SIZE, i, true)));
-    }
-    return root;
-  }
-  const request = { tap: 'layer3', seed: 3, imageBatch: 4, workers: 0 } as const;
-
-  it('with all positions are its activations, image by image, the last batch filled up', async () => {
-    const model = smallModel();
-    const data = await pictures(6);
-    const source = await imageFeatures(model, data, { ...request, positions: 'all' });
-    expect(source).toMatchObject({ rows: 6 * 64, channels: 32, tap: 'layer3', arch: 'cifar10_resnet_20' });
-    const single = await imageFeatures(model, data, { ...request, positions: 'all', imageBatch: 1 });
-    expect(await allRows(single)).toBeNormwiseClose(await allRows(source), 1e-6);
-    model.dispose();
-  });
-
-  it('drawn by contribution are rows of the full set, reproducibly, to memory and to disk', async () => {
-    const model = smallModel();
-    const data = await pictures(5);
-    const all = await allRows(await imageFeatures(model, data, { ...request, positions: 'all' }));
-    const out = folder();
-    const disk = await imageFeatures(model, data, { ...request, positions: 10 }, { out });
-    const memory = await imageFeatures(model, data, { ...request, positions: 10 });
-    const rows = await allRows(disk);
-    expect(disk.rows).toBe(50);
-    expect(await allRows(memory)).toEqual(rows);
-    // The graph with the gradient may round its features differently: rows are found by nearness.
-    const found = Array.from({ length: 50 }, (_, i) => nearestRow(rows.subarray(i * 32, (i + 1) * 32), all));
-    expect(new Set(found).size).toBe(50);
-    found.forEach((row, i) => {
-      expect(Math.floor(row / 64)).toBe(Math.floor(i / 10));
-    });
-    const other = await imageFeatures(model, data, { ...request, positions: 10, seed: 4 });
-    expect(await allRows(other)).not.toEqual(rows);
-    await disk.close();
-    model.dispose();
-  });
-
-  /** Number of the row of the full set that equals `row` up to rounding; -1 where there is none. */
-  function nearestRow(row: Float32Array, all: Float32Array): number {
-    const norm = row.reduce((s, v) => s + v * v, 0);
-    for (let i = 0; i < all.length / 32; i++) {
-      const difference = row.reduce((s, v, c) => s + (v - all[i * 32 + c]) ** 2, 0);
-      if (difference <= 1e-10 * norm) return i;
-    }
-    return -1;
-  }
-
-  it('name an unknown tap with the nearest one', async () => {
-    const model = smallModel();
-    const data = await pictures(2);
-    await expect(
-      imageFeatures(model, data, { ...request, tap: 'layer33', positions: 'all' }),
-    ).rejects.toMatchObject({
-      code: 'E_TAP_UNKNOWN',
-      message: expect.stringContaining('the nearest is "layer3"'),
-    });
-    model.dispose();
+    const [[a, b], [c]] = await passOf(source, { pass: 0, batchRows: 2 });
+    expect(await normFactorOf(source, 0, 2)).toBeCloseTo(Math.sqrt(((a * a + b * b) / 2 + c * c) / 2), 6);
   });
 });

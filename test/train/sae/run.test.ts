@@ -217,7 +217,7 @@ describe('the trainer', () => {
 
   async function deadAfterTraining(auxAlpha: number): Promise<number> {
     const features = await syntheticFeatures(512, channels, 12);
-    const [all] = await Array.fromAsync(features.batches({ seed: 0, pass: 0, batchRows: 512 }));
+    const { value: all } = await endless(features, 512).next();
     const trainer = new SaeTrainer({ ...options, auxAlpha }, deadStart(all));
     let dead = 0;
     let steps = 0;
