@@ -5,7 +5,8 @@ import { loadModel } from '../models/loadModel.js';
 import { loadSaeConfig, mergeChanges, resolveSaeConfig, type SaeTrainConfig } from '../train/sae/config.js';
 import { openFeatures } from '../train/sae/featureFolder.js';
 import { imageFeatures } from '../train/sae/imageFeatures.js';
-import { type SaeRunResult, trainSae } from '../train/sae/run.js';
+import { trainSae } from '../train/sae/run.js';
+import type { SaeRunResult } from '../train/sae/saeRun.js';
 import { type CliContext, parseCount, runVerb, usageError, verb } from './context.js';
 import {
   dtypeOption,

@@ -27,6 +27,8 @@ export const saeTrainConfigSchema = z.strictObject({
   learningRate: z.number().positive().default(0.001),
   /** The first weights: `linear` is the reference's; inits.ts says what each is. */
   init: z.enum(SAE_INITS).default('linear'),
+  /** Seed of the first weights; null: `seed`. */
+  initSeed: z.int().nonnegative().nullable().default(null),
   /** Epochs of linear warm-up from 0. */
   warmupEpochs: notNegative.default(1),
   /** Epochs after which the cosine decay to 0 begins; null: none. */
