@@ -75,7 +75,7 @@ const PIECE_SIZES_LIMIT = 256;
 /** Compiled runs follow each other: each reads variables that the one before may have written. */
 let lastRun: Promise<unknown> = Promise.resolve();
 
-function inTurn<T>(run: () => Promise<T>): Promise<T> {
+export function inTurn<T>(run: () => Promise<T>): Promise<T> {
   const result = lastRun.then(run);
   lastRun = result.catch(() => undefined);
   return result;

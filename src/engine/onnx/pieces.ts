@@ -64,7 +64,7 @@ export function commonRows(args: readonly tf.Tensor[]): number | undefined {
 }
 
 /** The part of an array that holds rows [start, start + count) of `total`; a view, not a copy. */
-function rowsOf(values: Values, total: number, start: number, count: number): Values {
+export function rowsOf(values: Values, total: number, start: number, count: number): Values {
   const width = values.length / total;
   return values.subarray(start * width, (start + count) * width);
 }
@@ -76,7 +76,7 @@ function newValues(like: Values, length: number): Values {
 }
 
 /** Rows [start, start + piece) of an array of `total` rows; beyond its end the last row is repeated. */
-function filledRows(values: Values, total: number, start: number, piece: number): Values {
+export function filledRows(values: Values, total: number, start: number, piece: number): Values {
   if (start + piece <= total) return rowsOf(values, total, start, piece);
   const width = values.length / total;
   const rows = newValues(values, piece * width);

@@ -3,6 +3,7 @@
  *
  *   E [K, C] encoder; R [K, C] decoder transposed: row j is the direction that latent j writes.
  *   u = topk_k(relu(x E^T))            x' = u R            e = x - x'  (held constant in the auxiliary term)
+ *       (or the k B largest of the batch: selection.ts)
  *   l2   = mean_rows |e|^2
  *   aux  = mean_rows |e - z R|^2 / mean_rows |e - mean_rows(e)|^2
  *          z = per row the `auxK` largest values of relu(x E^T) among dead latents, the denominator held constant
@@ -25,10 +26,13 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { scatterLast } from '../../engine/ops.js';
-import { type SaeProducts, type Selection, saeProducts } from './products.js';
+import { type ExtraRows, type SaeProducts, type Selection, saeProducts } from './products.js';
+import { type BatchCode, selectByBatch, selectByRow } from './selection.js';
 
 export interface SaeLossOptions {
   readonly k: number;
+  /** Most activations of a row where the k B largest of the batch are chosen; left out, each row has its own k. */
+  readonly batchWidth?: number;
   /** Weight of the auxiliary term (1/32). */
   readonly auxAlpha: number;
   /** Most latents that the auxiliary term uses per row (256). */
@@ -58,41 +62,32 @@ export type SaeForward = {
   /** u, du and g of the top of the file, the first two at the selected places: [B,k], [B,k], [B,C]. */
   readonly selection: Selection;
   readonly g: tf.Tensor2D;
-  /** Gradients of the auxiliary term [K,C]; absent where it is left out. */
-  readonly auxGrads?: { readonly encoder: tf.Tensor2D; readonly decoderRows: tf.Tensor2D };
+  /** Gradients of the auxiliary term for `auxWidth` distinct latents; absent where it is left out. */
+  readonly auxGrads?: AuxGrads;
+  /** Where the batch's largest are chosen: see selection.ts. */
+  readonly chosen?: Pick<BatchCode, 'full' | 'smallest'>;
+};
+
+/** Gradients of the auxiliary term by latent: indices int32 [W], encoder and decoderRows [W, C]. */
+export type AuxGrads = {
+  readonly indices: tf.Tensor1D;
+  readonly encoder: tf.Tensor2D;
+  readonly decoderRows: tf.Tensor2D;
 };
 
 /** Everything that one batch yields. */
-export type SaeGradients = Omit<SaeForward, 'selection' | 'g' | 'auxGrads'> & {
-  readonly encoderGrad: tf.Tensor2D;
-  readonly decoderRowsGrad: tf.Tensor2D;
-};
+export type SaeGradients = Omit<SaeForward, 'selection' | 'g' | 'auxGrads' | 'chosen'> & SaeProducts;
 
 const VARIANCE_DUST = 1e-12;
 /** Values of gathered decoder rows per chunk: 4 MiB, about a core's share of the cache (measured). */
 const CHUNK_VALUES = 2 ** 20;
 const MIN_CHUNK_ROWS = 16;
 
-type AuxTerm = {
-  value: tf.Scalar;
-  numerator: tf.Scalar;
-  encoderGrad: tf.Tensor2D;
-  decoderRowsGrad: tf.Tensor2D;
-};
+type AuxTerm = { value: tf.Scalar; numerator: tf.Scalar; grads: AuxGrads };
 
 /** mean over rows of the sum of squares, of [B, C]. */
 function meanSquaredNorm(x: tf.Tensor2D): tf.Scalar {
   return tf.div(tf.sum(tf.square(x)), x.shape[0]) as tf.Scalar;
-}
-
-/** Rows `values` [W, C] at distinct places `indices` [W] of [K, C], zeros elsewhere. */
-function scatterRows(values: tf.Tensor2D, indices: tf.Tensor1D, latents: number): tf.Tensor2D {
-  const [width, channels] = values.shape;
-  const source = tf.cast(
-    scatterLast(tf.range(1, width + 1, 1, 'float32'), indices, latents),
-    'int32',
-  ) as tf.Tensor1D;
-  return tf.gather(tf.concat([tf.zeros([1, channels]) as tf.Tensor2D, values]), source) as tf.Tensor2D;
 }
 
 function auxTerm(
@@ -104,7 +99,6 @@ function auxTerm(
   options: SaeLossOptions,
 ): AuxTerm {
   const rows = x.shape[0];
-  const latents = encoder.shape[0];
   const { auxWidth: width, auxK } = options;
   const { values: isDead, indices } = tf.topk(deadMask, width);
   const encoderPart = tf.gather(encoder, indices) as tf.Tensor2D;
@@ -128,8 +122,11 @@ function auxTerm(
   return {
     value: tf.mul(numerator, weight) as tf.Scalar,
     numerator: tf.mul(numerator, tf.minimum(tf.sum(deadMask), 1)) as tf.Scalar,
-    encoderGrad: scatterRows(tf.matMul(dz, x, true, false), indices as tf.Tensor1D, latents),
-    decoderRowsGrad: scatterRows(tf.matMul(z, h, true, false), indices as tf.Tensor1D, latents),
+    grads: {
+      indices: indices as tf.Tensor1D,
+      encoder: tf.matMul(dz, x, true, false),
+      decoderRows: tf.matMul(z, h, true, false),
+    },
   };
 }
 
@@ -181,9 +178,10 @@ export function saeForward(
   const rows = x.shape[0];
   const latents = encoder.shape[0];
   return tf.tidy(() => {
-    const { values: top, indices } = tf.topk(tf.matMul(x, encoder, false, true), options.k);
-    const values = tf.relu(top) as tf.Tensor2D;
-    const { residual, du } = residualAndPull(x, values, indices as tf.Tensor2D, decoderRows);
+    const { k, batchWidth } = options;
+    const batchCode = batchWidth === undefined ? undefined : selectByBatch(x, encoder, k, batchWidth);
+    const { values, indices } = batchCode ?? selectByRow(x, encoder, k);
+    const { residual, du } = residualAndPull(x, values, indices, decoderRows);
     const fired = tf.unsortedSegmentSum(
       tf.reshape(tf.step(values), [-1]),
       tf.reshape(indices, [-1]) as tf.Tensor1D,
@@ -203,8 +201,9 @@ export function saeForward(
       l0: tf.div(tf.sum(fired), rows) as tf.Scalar,
       counters: newCounters,
       fired: tf.cast(fired, 'int32') as tf.Tensor1D,
-      selection: { values, du, indices: indices as tf.Tensor2D },
+      selection: { values, du, indices },
       g: tf.mul(residual, -2 / rows) as tf.Tensor2D,
+      ...(batchCode === undefined ? {} : { chosen: { full: batchCode.full, smallest: batchCode.smallest } }),
     };
     if (options.auxWidth === 0)
       return { ...always, loss: l2.clone(), aux: tf.scalar(0), auxNumerator: tf.scalar(0) };
@@ -214,7 +213,7 @@ export function saeForward(
       loss: tf.add(l2, tf.mul(term.value, options.auxAlpha)) as tf.Scalar,
       aux: term.value,
       auxNumerator: term.numerator,
-      auxGrads: { encoder: term.encoderGrad, decoderRows: term.decoderRowsGrad },
+      auxGrads: term.grads,
     };
   });
 }
@@ -228,20 +227,20 @@ export function saeGradients(
   options: SaeLossOptions,
 ): SaeGradients {
   return tf.tidy(() => {
-    const { selection, g, auxGrads, ...rest } = saeForward(x, encoder, decoderRows, counters, options);
-    const sums = saeProducts(x, g, selection, encoder.shape[0]);
-    return { ...rest, ...addAuxiliary(sums, auxGrads) };
+    const {
+      selection,
+      g,
+      auxGrads,
+      chosen: _,
+      ...rest
+    } = saeForward(x, encoder, decoderRows, counters, options);
+    return { ...rest, ...saeProducts(x, g, selection, encoder.shape[0], auxiliaryRows(auxGrads)) };
   });
 }
 
-/** The gradients of both terms together. */
-export function addAuxiliary(
-  { encoderGrad, decoderRowsGrad }: SaeProducts,
-  auxGrads: SaeForward['auxGrads'],
-): SaeProducts {
-  if (auxGrads === undefined) return { encoderGrad, decoderRowsGrad };
-  return {
-    encoderGrad: tf.add(encoderGrad, auxGrads.encoder),
-    decoderRowsGrad: tf.add(decoderRowsGrad, auxGrads.decoderRows),
-  };
+/** The gradients of the auxiliary term as rows that the products add. */
+export function auxiliaryRows(grads: AuxGrads | undefined): { encoder?: ExtraRows; decoderRows?: ExtraRows } {
+  if (grads === undefined) return {};
+  const { indices, encoder, decoderRows } = grads;
+  return { encoder: { indices, rows: encoder }, decoderRows: { indices, rows: decoderRows } };
 }

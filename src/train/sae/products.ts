@@ -19,6 +19,9 @@ export type Selection = {
   readonly indices: tf.Tensor2D;
 };
 
+/** Rows [W, C] that are added at distinct latents, int32 [W]. */
+export type ExtraRows = { readonly indices: tf.Tensor1D; readonly rows: tf.Tensor2D };
+
 export type SaeProducts = {
   /** [K, C] */
   readonly encoderGrad: tf.Tensor2D;
@@ -40,17 +43,29 @@ export function areSparse(latents: number, k: number): boolean {
   return latents >= SPARSE_RATIO * k * (engineThreads() ?? availableParallelism());
 }
 
-/** coefficients [B, k] at `indices` of K, times rows [B, C]: [K, C], as a dense product. */
+/** Rows [W, C] at distinct places [W] of [K, C], zeros elsewhere. */
+function scatterRows({ rows, indices }: ExtraRows, latents: number): tf.Tensor2D {
+  const [width, channels] = rows.shape;
+  const source = tf.cast(
+    scatterLast(tf.range(1, width + 1, 1, 'float32'), indices, latents),
+    'int32',
+  ) as tf.Tensor1D;
+  return tf.gather(tf.concat([tf.zeros([1, channels]) as tf.Tensor2D, rows]), source) as tf.Tensor2D;
+}
+
+/** coefficients [B, k] at `indices` of K, times rows [B, C], and extra rows: [K, C], as a dense product. */
 export function denseProduct(
   coefficients: tf.Tensor2D,
   indices: tf.Tensor2D,
   rows: tf.Tensor2D,
   latents: number,
+  extra?: ExtraRows,
 ): tf.Tensor2D {
   return tf.tidy(() => {
     const dense = scatterLast(coefficients, indices, latents) as tf.Tensor2D;
     // Turned round afterwards: faster than with the larger factor in front.
-    return tf.transpose(tf.matMul(rows, dense, true, false)) as tf.Tensor2D;
+    const product = tf.transpose(tf.matMul(rows, dense, true, false)) as tf.Tensor2D;
+    return extra === undefined ? product : tf.add(product, scatterRows(extra, latents));
   });
 }
 
@@ -60,22 +75,38 @@ export function sparseProduct(
   indices: tf.Tensor2D,
   rows: tf.Tensor2D,
   latents: number,
+  extra?: ExtraRows,
   blockColumns = Math.max(MIN_BLOCK_COLUMNS, Math.floor(BLOCK_VALUES / coefficients.size)),
 ): tf.Tensor2D {
   const [batch, channels] = rows.shape;
   const k = coefficients.shape[1];
   return tf.tidy(() => {
-    const places = tf.reshape(indices, [batch * k]) as tf.Tensor1D;
+    const selected = tf.reshape(indices, [batch * k]) as tf.Tensor1D;
+    const places = extra === undefined ? selected : tf.concat([selected, extra.indices]);
     const scales = tf.reshape(coefficients, [batch, k, 1]);
     const blocks: tf.Tensor2D[] = [];
     for (let start = 0; start < channels; start += blockColumns) {
       const size = Math.min(blockColumns, channels - start);
-      const block = tf.reshape(tf.slice(rows, [0, start], [batch, size]), [batch, 1, size]);
-      const scaled = tf.reshape(tf.mul(scales, block), [batch * k, size]);
-      blocks.push(tf.unsortedSegmentSum(scaled, places, latents) as tf.Tensor2D);
+      const columns = (t: tf.Tensor2D) => tf.slice(t, [0, start], [t.shape[0], size]);
+      const block = tf.reshape(columns(rows), [batch, 1, size]);
+      const scaled = tf.reshape(tf.mul(scales, block), [batch * k, size]) as tf.Tensor2D;
+      const terms = extra === undefined ? scaled : tf.concat([scaled, columns(extra.rows)]);
+      blocks.push(tf.unsortedSegmentSum(terms, places, latents) as tf.Tensor2D);
     }
     return tf.concat(blocks, 1);
   });
+}
+
+/** coefficients [B, k] at `indices` of K, times rows [B, C], and extra rows: [K, C]. Caller disposes. */
+export function selectedProduct(
+  coefficients: tf.Tensor2D,
+  indices: tf.Tensor2D,
+  rows: tf.Tensor2D,
+  latents: number,
+  extra?: ExtraRows,
+): tf.Tensor2D {
+  const product = areSparse(latents, coefficients.shape[1]) ? sparseProduct : denseProduct;
+  return product(coefficients, indices, rows, latents, extra);
 }
 
 /** Both products; x and g [B, C]. Caller disposes the results. */
@@ -84,10 +115,10 @@ export function saeProducts(
   g: tf.Tensor2D,
   { values, du, indices }: Selection,
   latents: number,
+  extra: { readonly encoder?: ExtraRows; readonly decoderRows?: ExtraRows } = {},
 ): SaeProducts {
-  const product = areSparse(latents, values.shape[1]) ? sparseProduct : denseProduct;
   return {
-    encoderGrad: product(du, indices, x, latents),
-    decoderRowsGrad: product(values, indices, g, latents),
+    encoderGrad: selectedProduct(du, indices, x, latents, extra.encoder),
+    decoderRowsGrad: selectedProduct(values, indices, g, latents, extra.decoderRows),
   };
 }

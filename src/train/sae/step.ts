@@ -1,35 +1,43 @@
 /*
- * One update of the autoencoder as three programs, so that each runs as suits it: the forward pass and the gradients'
- * ingredients (gradients.ts), the products with the selected activations (products.ts; sums of rows want a
- * graph of one thread), the update of weights and counters (update.ts).
+ * One update of the autoencoder in pieces that each run as suits them, so that beside the state and the two gradients
+ * nothing large is held:
+ *
+ *   1. forward: loss and what the gradients are made of (gradients.ts), responses some rows at a time
+ *   2. the two products with the selected activations (products.ts), one after the other; sums of rows on one thread
+ *   3. the gradients' norm, some rows at a time
+ *   4. the update, some rows at a time, where the state lies (rowUpdates.ts)
+ *
+ * What is not finite shows in 1 or 3, before anything has changed.
  */
 import * as tf from '@tensorflow/tfjs';
 import { type Compiled, compile } from '../../engine/compile.js';
-import { addAuxiliary, type SaeLossOptions, saeForward } from './gradients.js';
-import { areSparse, type SaeProducts, type Selection, saeProducts } from './products.js';
-import { type AdamScalars, adam, clipFactor, removeParallel, unitRows } from './update.js';
-
-/** Variables of the state that a step reads and writes; K latents, C channels. */
-export interface SaeStepVariables {
-  readonly encoder: tf.Variable;
-  readonly decoder_rows: tf.Variable;
-  readonly 'encoder.moment1': tf.Variable;
-  readonly 'encoder.moment2': tf.Variable;
-  readonly 'decoder_rows.moment1': tf.Variable;
-  readonly 'decoder_rows.moment2': tf.Variable;
-  readonly counters: tf.Variable;
-  readonly activity: tf.Variable;
-}
+import { type CompiledRowUpdate, compileRowUpdate } from '../../engine/updateRows.js';
+import { type AuxGrads, auxiliaryRows, type SaeLossOptions, saeForward } from './gradients.js';
+import { areSparse, type ExtraRows, type Selection, selectedProduct } from './products.js';
+import { freeGradient, type RowUpdateOf, rowUpdatesOf } from './rowUpdates.js';
+import type { SaeArchitecture, StateName } from './state.js';
+import { clipFactor, rowSquares } from './update.js';
 
 export interface SaeStepOptions extends SaeLossOptions {
+  readonly architecture: SaeArchitecture;
   readonly latents: number;
   /** Rows of the largest batch that will be given. */
   readonly batchRows: number;
+  /** Longest deviation from the hull, of `archetypal`. */
+  readonly relaxation: number;
   /** Default: as the engine was started. */
   readonly compile?: boolean;
 }
 
-/** Numbers of a step, in the order of the programs' report. */
+/** The scalars of Adam at this update. */
+export interface SaeStepScalars {
+  readonly learningRate: number;
+  /** 1 - beta^t for both moments, t from 1. */
+  readonly correction1: number;
+  readonly correction2: number;
+}
+
+/** Numbers of a step. */
 export interface SaeStepNumbers {
   readonly loss: number;
   readonly l2: number;
@@ -40,6 +48,9 @@ export interface SaeStepNumbers {
   readonly gradientNorm: number;
   /** Latents that may be dead after the next update. */
   readonly mayDie: number;
+  /** Rows whose code is full, and the smallest value chosen: where the batch's largest are chosen, else 0. */
+  readonly full: number;
+  readonly smallest: number;
 }
 
 type ForwardResult = {
@@ -49,135 +60,140 @@ type ForwardResult = {
   readonly counters: tf.Tensor1D;
   readonly fired: tf.Tensor1D;
   readonly numbers: tf.Tensor1D;
-  /** Encoder's and decoder's gradient of the auxiliary term, or nothing. */
-  readonly auxiliary: readonly tf.Tensor2D[];
+  readonly auxiliary: readonly AuxGrads[];
 };
-
-type ProductArguments = [tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.Tensor2D, tf.Tensor2D];
-
-type UpdateResult = { readonly finite: tf.Tensor; readonly numbers: tf.Tensor1D };
-
-function asMatrix(variable: tf.Variable): tf.Tensor2D {
-  return variable as unknown as tf.Tensor2D;
-}
 
 export class SaeStep {
   private readonly forward: Compiled<[tf.Tensor2D, tf.Scalar], ForwardResult>;
-  private readonly products: Compiled<ProductArguments, SaeProducts>;
-  private readonly update: Compiled<readonly tf.Tensor[], UpdateResult>;
+  private readonly product: Compiled<readonly tf.Tensor[], tf.Tensor2D>;
+  private readonly squares: Compiled<[tf.Tensor2D, tf.Tensor2D, tf.Tensor2D], tf.Tensor1D>;
+  private readonly updates: readonly (RowUpdateOf & { readonly compiled: CompiledRowUpdate })[];
 
   constructor(
-    private readonly variables: SaeStepVariables,
+    private readonly variables: Readonly<Record<StateName, tf.Variable>>,
     private readonly options: SaeStepOptions,
   ) {
-    const { latents, k, auxWidth, compile: enabled } = options;
-    const name = `sae step (auxiliary width ${auxWidth})`;
+    const { architecture, latents, k, batchWidth, auxWidth, compile: enabled } = options;
+    const name = `sae step (width ${batchWidth ?? k}, auxiliary ${auxWidth})`;
     this.forward = compile(
       (features: tf.Tensor2D, normFactor: tf.Scalar) => this.forwardProgram(features, normFactor),
       { name: `${name}, forward`, enabled },
     );
-    this.products = compile(
-      (...[x, g, values, du, indices]: ProductArguments) =>
-        saeProducts(x, g, { values, du, indices }, latents),
-      { name: `${name}, products`, enabled, isOneThread: areSparse(latents, k) },
+    this.product = compile(
+      (...[coefficients, indices, rows, extra, places]: readonly tf.Tensor[]) =>
+        selectedProduct(
+          coefficients as tf.Tensor2D,
+          indices as tf.Tensor2D,
+          rows as tf.Tensor2D,
+          latents,
+          extra === undefined ? undefined : { rows: extra as tf.Tensor2D, indices: places as tf.Tensor1D },
+        ),
+      { name: `${name}, product`, enabled, isOneThread: areSparse(latents, batchWidth ?? k) },
     );
-    this.update = compile((...args: readonly tf.Tensor[]) => this.updateProgram(args), {
-      name: `${name}, update`,
-      enabled,
-      keepIf: 'finite',
-    });
+    this.squares = compile(
+      (encoderGrad: tf.Tensor2D, decoderGrad: tf.Tensor2D, directions: tf.Tensor2D) =>
+        tf.add(rowSquares(encoderGrad), rowSquares(freeGradient(architecture, decoderGrad, directions))),
+      { name: `${name}, squares`, enabled, independentRows: true },
+    );
+    this.updates = rowUpdatesOf(architecture).map((update) => ({
+      ...update,
+      compiled: compileRowUpdate(update.update, { name: `${name}, ${update.variables[0]}`, enabled }),
+    }));
   }
 
   /**
-   * One update with features [B, C], which are divided by `normFactor`. Where a number of it is not finite, nothing has
-   * changed.
+   * One update with features [B, C], which are divided by `normFactor`. Where a number of it is not finite, or rows are
+   * full, nothing has changed.
    */
-  async run(features: tf.Tensor2D, normFactor: number, scalars: readonly number[]): Promise<SaeStepNumbers> {
-    const factor = tf.scalar(normFactor);
-    const inputs = scalars.map((value) => tf.scalar(value));
-    const found = await this.forward(features, factor);
-    const { values, du, indices } = found.selection;
-    const sums = await this.products(found.x, found.g, values, du, indices);
-    const result = await this.update(
-      sums.encoderGrad,
-      sums.decoderRowsGrad,
-      found.counters,
-      found.fired,
-      ...inputs,
-      ...found.auxiliary,
-    );
-    const [before, after] = await Promise.all([found.numbers.data(), result.numbers.data()]);
-    tf.dispose([factor, ...inputs, found, sums, result] as unknown as tf.TensorContainer);
-    const [loss, l2, aux, auxNumerator, dead, l0] = before;
-    const [gradientNorm, mayDie] = after;
-    return { loss, l2, aux, auxNumerator, dead, l0, gradientNorm, mayDie };
+  async run(features: tf.Tensor2D, normFactor: number, adam: SaeStepScalars): Promise<SaeStepNumbers> {
+    const owned: tf.Tensor[] = [];
+    const own = <T extends tf.Tensor>(tensor: T): T => {
+      owned.push(tensor);
+      return tensor;
+    };
+    try {
+      const found = await this.forward(features, own(tf.scalar(normFactor)));
+      const { values, du, indices } = found.selection;
+      const { x, g, counters, fired, numbers, auxiliary } = found;
+      owned.push(x, g, values, du, indices, counters, fired, numbers);
+      for (const grads of auxiliary) owned.push(grads.encoder, grads.decoderRows, grads.indices);
+      const [loss, l2, aux, auxNumerator, dead, l0, mayDie, full, smallest] = await numbers.data();
+      const report = { loss, l2, aux, auxNumerator, dead, l0, mayDie, full, smallest };
+      if (full > 0 || !Number.isFinite(loss)) return { ...report, gradientNorm: Number.NaN };
+      const extra = auxiliaryRows(auxiliary[0]);
+      const productOf = (coefficients: tf.Tensor2D, rows: tf.Tensor2D, more?: ExtraRows) =>
+        this.product(coefficients, indices, rows, ...(more === undefined ? [] : [more.rows, more.indices]));
+      const gradients = {
+        encoder: own(await productOf(du, x, extra.encoder)),
+        decoder_rows: own(await productOf(values, g, extra.decoderRows)),
+      };
+      const { norm, factor } = clipFactor(await this.sumOfSquares(gradients));
+      if (!Number.isFinite(norm)) return { ...report, gradientNorm: norm };
+      const { learningRate, correction1, correction2 } = adam;
+      const scalars = [factor, learningRate, correction1, correction2, this.options.relaxation].map((value) =>
+        own(tf.scalar(value)),
+      );
+      for (const { gradient, variables, shared, compiled } of this.updates) {
+        await compiled.run(
+          variables.map((name) => this.variables[name]),
+          [gradients[gradient]],
+          [...scalars, ...shared.map((name) => this.variables[name] as tf.Tensor)],
+        );
+        gradients[gradient].dispose();
+      }
+      tf.tidy(() => {
+        this.variables.counters.assign(counters.clone());
+        this.variables.activity.assign(tf.add(this.variables.activity, fired));
+      });
+      return { ...report, gradientNorm: norm };
+    } finally {
+      tf.dispose(owned);
+    }
   }
 
   dispose(): void {
-    for (const program of [this.forward, this.products, this.update]) program.dispose();
+    for (const program of [this.forward, this.product, this.squares]) program.dispose();
+    for (const { compiled } of this.updates) compiled.dispose();
+  }
+
+  private async sumOfSquares(gradients: Record<RowUpdateOf['gradient'], tf.Tensor2D>): Promise<number> {
+    const directions = this.variables.decoder_rows as unknown as tf.Tensor2D;
+    const squares = await this.squares(gradients.encoder, gradients.decoder_rows, directions);
+    const values = (await squares.data()) as Float32Array;
+    squares.dispose();
+    return values.reduce((sum, value) => sum + value, 0);
   }
 
   private forwardProgram(features: tf.Tensor2D, normFactor: tf.Scalar): ForwardResult {
-    const { encoder, decoder_rows, counters } = this.variables;
+    const { encoder, decoder_rows, counters } = this.variables as unknown as Record<string, tf.Tensor2D>;
     const x = tf.div(features, normFactor) as tf.Tensor2D;
-    const found = saeForward(
-      x,
-      asMatrix(encoder),
-      asMatrix(decoder_rows),
-      counters as unknown as tf.Tensor1D,
-      this.options,
+    const found = saeForward(x, encoder, decoder_rows, counters as unknown as tf.Tensor1D, this.options);
+    const { loss, l2, aux, auxNumerator, dead, l0, auxGrads, chosen } = found;
+    const { batchRows, deadAfterRows } = this.options;
+    const mayDie = tf.greaterEqual(
+      tf.add(found.counters, tf.scalar(batchRows, 'int32')),
+      tf.scalar(deadAfterRows, 'int32'),
     );
-    const { loss, l2, aux, auxNumerator, dead, l0, auxGrads } = found;
+    const { full = tf.scalar(0), smallest = tf.scalar(0) } = chosen ?? {};
+    const numbers = [
+      loss,
+      l2,
+      aux,
+      auxNumerator,
+      dead,
+      l0,
+      tf.sum(tf.cast(mayDie, 'float32')),
+      full,
+      smallest,
+    ];
     return {
       x,
       g: found.g,
       selection: found.selection,
       counters: found.counters,
       fired: found.fired,
-      numbers: tf.stack([loss, l2, aux, auxNumerator, dead, l0]) as tf.Tensor1D,
-      auxiliary: auxGrads === undefined ? [] : [auxGrads.encoder, auxGrads.decoderRows],
-    };
-  }
-
-  private updateProgram([
-    encoderSums,
-    decoderSums,
-    counters,
-    fired,
-    learningRate,
-    correction1,
-    correction2,
-    ...auxiliary
-  ]: readonly tf.Tensor[]): UpdateResult {
-    const v = this.variables;
-    const [encoder, decoderRows] = auxiliary as tf.Tensor2D[];
-    const sums = addAuxiliary(
-      { encoderGrad: encoderSums as tf.Tensor2D, decoderRowsGrad: decoderSums as tf.Tensor2D },
-      encoder === undefined ? undefined : { encoder, decoderRows },
-    );
-    const decoderGrad = removeParallel(sums.decoderRowsGrad, asMatrix(v.decoder_rows));
-    const { norm, factor } = clipFactor([sums.encoderGrad, decoderGrad]);
-    const scalars = { learningRate, correction1, correction2 } as AdamScalars;
-    for (const [name, gradient] of [
-      ['encoder', sums.encoderGrad],
-      ['decoder_rows', decoderGrad],
-    ] as const) {
-      const [weight, moment1, moment2] = [v[name], v[`${name}.moment1`], v[`${name}.moment2`]];
-      const next = adam(asMatrix(weight), asMatrix(moment1), asMatrix(moment2), gradient, factor, scalars);
-      weight.assign(name === 'encoder' ? next.weight : unitRows(next.weight));
-      moment1.assign(next.moment1);
-      moment2.assign(next.moment2);
-    }
-    v.counters.assign(counters.clone());
-    v.activity.assign(tf.add(v.activity, fired));
-    const { batchRows, deadAfterRows } = this.options;
-    const mayDie = tf.greaterEqual(
-      tf.add(counters, tf.scalar(batchRows, 'int32')),
-      tf.scalar(deadAfterRows, 'int32'),
-    );
-    return {
-      finite: tf.lessEqual(norm, Number.MAX_VALUE),
-      numbers: tf.stack([norm, tf.sum(tf.cast(mayDie, 'float32'))]) as tf.Tensor1D,
+      numbers: tf.stack(numbers) as tf.Tensor1D,
+      auxiliary: auxGrads === undefined ? [] : [auxGrads],
     };
   }
 }

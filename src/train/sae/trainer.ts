@@ -1,19 +1,41 @@
 /*
- * The training of a TopK autoencoder, update by update: state in tf.Variables, changed by step.ts. Formulas: gradients.ts
- * (loss), update.ts (from gradients to weights), schedule.ts (learning rate).
+ * The training of an autoencoder, update by update: state in tf.Variables, changed by step.ts. Formulas: gradients.ts
+ * (loss), update.ts and archetypal.ts (from gradients to weights), schedule.ts (learning rate), threshold.ts.
  */
 import * as tf from '@tensorflow/tfjs';
 import { FactError } from '../../core/errors.js';
 import { scatterDense } from '../../layers/topK.js';
-import { checkSaeSize, encodeSparse } from '../../layers/topKSae.js';
+import { checkSaeSize } from '../../layers/topKSae.js';
 import { learningRateMultiplier, type SaeSchedule } from './schedule.js';
-import { SaeStep } from './step.js';
+import { type Code, selectByBatch, selectByRow } from './selection.js';
+import {
+  type SaeArchitecture,
+  SELECTION,
+  STATE_NAMES,
+  type StateEntry,
+  type StateName,
+  stateEntries,
+} from './state.js';
+import { SaeStep, type SaeStepNumbers, type SaeStepScalars } from './step.js';
+import { measureCode, nextThreshold, type SaeCodeFound, startsAt } from './threshold.js';
 import { ADAM } from './update.js';
 
+export { type SaeArchitecture, STATE_NAMES, type StateName };
+
 export interface SaeTrainerOptions {
+  /** Default `topk`. */
+  readonly architecture?: SaeArchitecture;
   readonly channels: number;
   readonly latents: number;
   readonly k: number;
+  /** `batchtopk`: share of the running threshold that stays at each update (0.999). */
+  readonly thresholdMemory?: number;
+  /** `batchtopk`: updates before the threshold is measured; null or nothing: 1000, at most half of all. */
+  readonly thresholdStart?: number | null;
+  /** `batchtopk`: most activations of a row afterwards; null or nothing: as many as the rows given to `finish` need. */
+  readonly width?: number | null;
+  /** `archetypal`: longest deviation of a direction from the hull (0.1), in units of the norm factor. */
+  readonly relaxation?: number;
   readonly learningRate: number;
   readonly schedule: SaeSchedule;
   /** Weight of the auxiliary term; 0 leaves it out. */
@@ -43,71 +65,72 @@ export interface SaeStepReport {
   readonly learningRate: number;
 }
 
-/** Names, shapes and types of the trainer's variables: what a checkpoint holds. K latents, C channels. */
-export const STATE_NAMES = [
-  'encoder',
-  'decoder_rows',
-  'encoder.moment1',
-  'encoder.moment2',
-  'decoder_rows.moment1',
-  'decoder_rows.moment2',
-  'counters',
-  'activity',
-] as const;
-export type StateName = (typeof STATE_NAMES)[number];
-const INTEGER_STATE: readonly StateName[] = ['counters', 'activity'];
-
 /** Values of all variables, row-major, and the number of updates made. */
 export interface SaeTrainerState {
   readonly updates: number;
   readonly values: Readonly<Record<StateName, Float32Array | Int32Array>>;
 }
 
+/** Weights to start from: encoder row-major [K, C], decoder row-major [C, K]; of `archetypal` points and mixture too. */
+export interface SaeStart {
+  readonly encoder: Float32Array;
+  readonly decoder: Float32Array;
+  readonly points?: Float32Array;
+  readonly mixture?: Float32Array;
+}
+
 let created = 0;
 
 export class SaeTrainer {
+  /** The variables of the state: names, shapes and types. */
+  readonly stateEntries: readonly StateEntry[];
+  private readonly architecture: SaeArchitecture;
   private readonly variables: Record<StateName, tf.Variable>;
-  private readonly steps = new Map<number, SaeStep>();
+  private readonly steps = new Map<string, SaeStep>();
   private updatesMade = 0;
   /** Latents that may be dead after the next update: an upper bound that fixes the auxiliary term's width. */
   private deadCandidates: number;
+  /** `batchtopk`: the running threshold (negative: none yet), and the places of a row's code in training. */
+  private threshold = -1;
+  private codeWidth: number;
 
   /**
-   * @param start encoder row-major [K, C] and decoder row-major [C, K], copied
-   * Throws FactError E_SAE_CONFIG.
+   * @param start copied. Throws FactError E_SAE_CONFIG.
    */
   constructor(
     readonly options: SaeTrainerOptions,
-    start: { readonly encoder: Float32Array; readonly decoder: Float32Array },
+    start: SaeStart,
   ) {
-    const { channels, latents, k } = options;
+    const { channels, latents, k, architecture = 'topk' } = options;
     checkSaeSize({ channels, latents, k });
+    this.architecture = architecture;
+    this.codeWidth = Math.min(latents, 2 * k);
     const id = created++;
-    const zeros = () => new Float32Array(latents * channels);
-    const rows = zeros();
+    const rows = new Float32Array(latents * channels);
     for (let c = 0; c < channels; c++) {
       for (let j = 0; j < latents; j++) rows[j * channels + c] = start.decoder[c * latents + j];
     }
-    const initial: Record<StateName, Float32Array | Int32Array> = {
-      encoder: Float32Array.from(start.encoder),
+    const points = start.points ?? new Float32Array();
+    const given: Readonly<Record<StateName, Float32Array | undefined>> = {
+      encoder: start.encoder,
       decoder_rows: rows,
-      'encoder.moment1': zeros(),
-      'encoder.moment2': zeros(),
-      'decoder_rows.moment1': zeros(),
-      'decoder_rows.moment2': zeros(),
-      counters: new Int32Array(latents),
-      activity: new Int32Array(latents),
+      points,
+      mixture: start.mixture,
+      [SELECTION]: Float32Array.of(this.threshold, this.codeWidth),
     };
+    this.stateEntries = stateEntries(architecture, { channels, latents, points: points.length / channels });
     this.variables = Object.fromEntries(
-      STATE_NAMES.map((name) => {
-        const isInteger = INTEGER_STATE.includes(name);
-        const shape = isInteger ? [latents] : [latents, channels];
-        const value = tf.tensor(initial[name], shape, isInteger ? 'int32' : 'float32');
+      this.stateEntries.map(({ name, shape, isInteger }) => {
+        const size = shape.reduce((product, length) => product * length, 1);
+        const values = given[name];
+        const copy = isInteger ? new Int32Array(size) : new Float32Array(size);
+        if (values !== undefined) copy.set(values);
+        const value = tf.tensor(copy, [...shape], isInteger ? 'int32' : 'float32');
         const variable = tf.variable(value, false, `sae${id}/${name}`);
         value.dispose();
         return [name, variable];
       }),
-    ) as Record<StateName, tf.Variable>;
+    );
     this.deadCandidates = options.batchRows >= options.deadAfterRows ? latents : 0;
   }
 
@@ -138,16 +161,25 @@ export class SaeTrainer {
   }
 
   private stepOf(auxWidth: number): SaeStep {
-    const known = this.steps.get(auxWidth);
+    const isBatch = this.architecture === 'batchtopk';
+    const key = `${auxWidth},${isBatch ? this.codeWidth : 0}`;
+    const known = this.steps.get(key);
     if (known !== undefined) return known;
     // A graph holds the memory of a step; keep the plain one and one with the auxiliary term.
-    for (const [width, step] of this.steps) {
-      if (width === 0) continue;
+    for (const [other, step] of this.steps) {
+      if (other.startsWith('0,') && other.endsWith(key.slice(key.indexOf(',')))) continue;
       step.dispose();
-      this.steps.delete(width);
+      this.steps.delete(other);
     }
-    const step = new SaeStep(this.variables, { ...this.options, auxWidth });
-    this.steps.set(auxWidth, step);
+    const { relaxation = 0.1, ...options } = this.options;
+    const step = new SaeStep(this.variables, {
+      ...options,
+      architecture: this.architecture,
+      relaxation,
+      auxWidth,
+      ...(isBatch ? { batchWidth: this.codeWidth } : {}),
+    });
+    this.steps.set(key, step);
     return step;
   }
 
@@ -157,12 +189,11 @@ export class SaeTrainer {
    * then those before the update.
    */
   async step(features: tf.Tensor2D): Promise<SaeStepReport> {
-    const { learningRate: base, schedule, normFactor } = this.options;
+    const { learningRate: base, schedule } = this.options;
     const learningRate = base * learningRateMultiplier(this.updatesMade, schedule);
     const t = this.updatesMade + 1;
-    const scalars = [learningRate, 1 - ADAM.beta1 ** t, 1 - ADAM.beta2 ** t];
-    const step = this.stepOf(this.auxWidth());
-    const { mayDie, ...numbers } = await step.run(features, normFactor, scalars);
+    const scalars = { learningRate, correction1: 1 - ADAM.beta1 ** t, correction2: 1 - ADAM.beta2 ** t };
+    const { mayDie, full: _, smallest, ...numbers } = await this.stepUntilExact(features, scalars);
     const { loss, gradientNorm } = numbers;
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
       throw new FactError({
@@ -171,9 +202,28 @@ export class SaeTrainer {
         remedy: 'Check the features for NaN, or lower the learning rate; resume from the last checkpoint.',
       });
     }
+    if (this.architecture === 'batchtopk') {
+      const { thresholdMemory = 0.999 } = this.options;
+      if (this.updatesMade >= startsAt(this.options)) {
+        this.threshold = nextThreshold(this.threshold, smallest, thresholdMemory);
+      }
+      this.write(SELECTION, Float32Array.of(this.threshold, this.codeWidth));
+      // What a checkpoint keeps is float32.
+      this.threshold = Math.fround(this.threshold);
+    }
     this.updatesMade = t;
     this.deadCandidates = mayDie;
     return { update: t, ...numbers, learningRate };
+  }
+
+  /** A step whose code has room for what every row chose; the room grows where it has to. */
+  private async stepUntilExact(features: tf.Tensor2D, scalars: SaeStepScalars): Promise<SaeStepNumbers> {
+    const { normFactor, latents } = this.options;
+    for (;;) {
+      const numbers = await this.stepOf(this.auxWidth()).run(features, normFactor, scalars);
+      if (!(numbers.full > 0)) return numbers;
+      this.codeWidth = Math.min(latents, 2 * this.codeWidth);
+    }
   }
 
   /** Rows since each latent last fired, int32 [K]. */
@@ -191,11 +241,30 @@ export class SaeTrainer {
   /** Reconstruction of features [B, C] by the weights as they are, in the features' own scale. Caller disposes. */
   async reconstruct(features: tf.Tensor2D): Promise<tf.Tensor2D> {
     return tf.tidy(() => {
-      const { encoder, decoder_rows: rows } = this.variables;
-      const code = encodeSparse(features, encoder as unknown as tf.Tensor2D, this.options.k);
+      const code = this.code(features);
       const dense = scatterDense(code.values, code.indices, this.options.latents) as tf.Tensor2D;
-      return tf.matMul(dense, rows as unknown as tf.Tensor2D);
+      return tf.matMul(dense, this.variables.decoder_rows as unknown as tf.Tensor2D);
     });
+  }
+
+  /** The code of features as training chooses it. */
+  private code(features: tf.Tensor2D): Code {
+    const { k, latents } = this.options;
+    const encoder = this.variables.encoder as unknown as tf.Tensor2D;
+    if (this.architecture !== 'batchtopk') return selectByRow(features, encoder, k);
+    return selectByBatch(features, encoder, k, latents);
+  }
+
+  /**
+   * What an autoencoder needs beside its weights to be used (`createSae`), from rows of features as they come from the
+   * network: for `batchtopk` the threshold in the features' own scale, and how many activations a position may have.
+   */
+  async finish(batches: AsyncIterable<Float32Array>): Promise<SaeCodeFound> {
+    const { architecture, threshold } = this;
+    const { k, latents, channels, normFactor, width = null } = this.options;
+    if (architecture !== 'batchtopk') return { architecture, k, threshold: 0, training: {} };
+    const encoder = this.variables.encoder as unknown as tf.Tensor2D;
+    return measureCode(batches, encoder, { k, latents, channels, normFactor, width, threshold });
   }
 
   private write(name: StateName, values: Float32Array | Int32Array): void {
@@ -206,27 +275,28 @@ export class SaeTrainer {
   /** Everything that the next update depends on, copied. */
   async state(): Promise<SaeTrainerState> {
     const values = {} as Record<StateName, Float32Array | Int32Array>;
-    for (const name of STATE_NAMES) {
+    for (const { name, isInteger } of this.stateEntries) {
       const data = await this.variables[name].data();
-      values[name] = INTEGER_STATE.includes(name) ? Int32Array.from(data) : Float32Array.from(data);
+      values[name] = isInteger ? Int32Array.from(data) : Float32Array.from(data);
     }
     return { updates: this.updatesMade, values };
   }
 
   /** Puts a state back: the next updates equal those that followed it, bit for bit on the same engine. */
   restore(state: SaeTrainerState): void {
-    for (const name of STATE_NAMES) {
+    for (const { name } of this.stateEntries) {
       const values = state.values[name];
       const { size } = this.variables[name];
-      if (values.length !== size) {
+      if (values?.length !== size) {
         throw new FactError({
           code: 'E_SAE_CHECKPOINT',
-          message: `checkpoint: ${name} has ${values.length} values, expected ${size}`,
+          message: `checkpoint: ${name} has ${values?.length ?? 0} values, expected ${size}`,
           remedy: 'Resume with the number of latents and the tap that the run was started with.',
         });
       }
     }
-    for (const name of STATE_NAMES) this.write(name, state.values[name]);
+    for (const { name } of this.stateEntries) this.write(name, state.values[name]);
+    if (this.architecture === 'batchtopk') [this.threshold, this.codeWidth] = state.values[SELECTION];
     this.updatesMade = state.updates;
     const { batchRows, deadAfterRows } = this.options;
     this.deadCandidates = (state.values.counters as Int32Array).filter(

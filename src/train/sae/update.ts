@@ -7,6 +7,9 @@
  *   3. Adam: m = b1 m + (1 - b1) d;  s = b2 s + (1 - b2) d^2;  w -= lr (m / c1) / (sqrt(s / c2) + 1e-8)
  *      with c = 1 - b^t
  *   4. decoder directions are scaled to unit norm: R / (|R| + eps), eps of float32
+ *
+ * Steps 1, 3 and 4 take each row by itself, so that a step runs them a few rows at a time; of step 2 only the sum of
+ * squares spans the rows. What an archetypal dictionary has in place of 1 and 4: archetypal.ts.
  */
 import * as tf from '@tensorflow/tfjs';
 
@@ -28,14 +31,15 @@ export function removeParallel(gradient: tf.Tensor2D, directions: tf.Tensor2D): 
   });
 }
 
-/** Step 2: the joint norm of gradients and the factor that clips it to 1. */
-export function clipFactor(gradients: readonly tf.Tensor[]): { norm: tf.Scalar; factor: tf.Scalar } {
-  return tf.tidy(() => {
-    const squares = gradients.map((g) => tf.sum(tf.square(g)));
-    const norm = tf.sqrt(tf.addN(squares)) as tf.Scalar;
-    const factor = tf.minimum(1, tf.div(MAX_GRADIENT_NORM, tf.add(norm, NORM_EPSILON))) as tf.Scalar;
-    return { norm, factor };
-  });
+/** Sum of squares of each row of [K, C]. */
+export function rowSquares(x: tf.Tensor2D): tf.Tensor1D {
+  return tf.sum(tf.square(x), 1) as tf.Tensor1D;
+}
+
+/** Step 2: from the sum of squares of all gradients, their joint norm and the factor that clips it to 1. */
+export function clipFactor(squares: number): { readonly norm: number; readonly factor: number } {
+  const norm = Math.sqrt(squares);
+  return { norm, factor: Math.min(1, MAX_GRADIENT_NORM / (norm + NORM_EPSILON)) };
 }
 
 /** The scalars of an Adam update as tensors, so that a traced step does not freeze them. */

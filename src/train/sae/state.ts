@@ -1,0 +1,72 @@
+/*
+ * The state of an autoencoder in training, by architecture: what a checkpoint holds. K latents, C channels, M points.
+ */
+
+export const ARCHITECTURES = ['topk', 'batchtopk', 'archetypal'] as const;
+/**
+ * `topk`: the k largest activations of each position. `batchtopk`: the k B largest of each batch of B, a threshold
+ * afterwards. `archetypal`: topk whose directions are mixtures of feature vectors.
+ */
+export type SaeArchitecture = (typeof ARCHITECTURES)[number];
+
+export type StateName = string;
+
+/** One variable of the state. */
+export interface StateEntry {
+  readonly name: StateName;
+  readonly shape: readonly number[];
+  readonly isInteger: boolean;
+}
+
+/** Names of the state of `topk`. */
+export const STATE_NAMES: readonly StateName[] = [
+  'encoder',
+  'decoder_rows',
+  'encoder.moment1',
+  'encoder.moment2',
+  'decoder_rows.moment1',
+  'decoder_rows.moment2',
+  'counters',
+  'activity',
+];
+
+/** Threshold so far (negative: none yet), and places of a row's code: see `selection.ts`. */
+export const SELECTION = 'selection';
+
+const ARCHETYPAL_NAMES: readonly StateName[] = [
+  'encoder',
+  'decoder_rows',
+  'encoder.moment1',
+  'encoder.moment2',
+  'mixture',
+  'mixture.moment1',
+  'mixture.moment2',
+  'relaxation',
+  'relaxation.moment1',
+  'relaxation.moment2',
+  'points',
+  'counters',
+  'activity',
+];
+
+const INTEGERS: readonly StateName[] = ['counters', 'activity'];
+
+/** The variables of an architecture, in the order in which a checkpoint holds them. `points` matters to archetypal. */
+export function stateEntries(
+  architecture: SaeArchitecture,
+  { channels, latents, points }: { channels: number; latents: number; points: number },
+): readonly StateEntry[] {
+  const names =
+    architecture === 'archetypal'
+      ? ARCHETYPAL_NAMES
+      : architecture === 'batchtopk'
+        ? [...STATE_NAMES, SELECTION]
+        : STATE_NAMES;
+  const shapeOf = (name: StateName): readonly number[] => {
+    if (INTEGERS.includes(name)) return [latents];
+    if (name === SELECTION) return [2];
+    if (name === 'points') return [points, channels];
+    return name.startsWith('mixture') ? [latents, points] : [latents, channels];
+  };
+  return names.map((name) => ({ name, shape: shapeOf(name), isInteger: INTEGERS.includes(name) }));
+}
