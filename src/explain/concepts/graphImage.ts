@@ -1,6 +1,6 @@
-import type { ModelSpec } from '../../models/spec.js';
-import { toUnitRange } from '../../data/evalTransform.js';
 import { FactError } from '../../core/errors.js';
+import { toUnitRange } from '../../data/evalTransform.js';
+import type { ModelSpec } from '../../models/spec.js';
 import { className } from '../classes.js';
 import type { ExplainImage } from '../explanation.js';
 import type { ConceptGraph } from './graph.js';
