@@ -47,6 +47,11 @@ export interface CompileOptions {
    * gets wrong with several threads, so that there a slow way round is taken. Default false.
    */
   readonly isOneThread?: boolean;
+  /**
+   * The function reads its arguments only, no variables: calls may then run at the same time, each on its own threads.
+   * Worth it for functions of one thread. Not together with `independentRows`. Default false.
+   */
+  readonly readsArgumentsOnly?: boolean;
   /** Default: what `startEngine` was told. */
   readonly enabled?: boolean;
   /** Graphs kept at a time; beyond it the one unused for longest is freed. Default 8. */
@@ -108,6 +113,7 @@ export function compile<A extends readonly tf.Tensor[], R extends TensorTree>(
   let calls = 0;
   let compiled = 0;
   let isDisposed = false;
+  const beside = new Set<Promise<unknown>>();
   const plain = fn as unknown as (...args: readonly tf.Tensor[]) => TensorTree;
 
   const trace = (backend: OnnxBackend, specs: readonly ArgumentSpec[]): Trace =>
@@ -190,10 +196,31 @@ export function compile<A extends readonly tf.Tensor[], R extends TensorTree>(
     return rows === 1 && piece === 1 ? loaded.run(args) : runInPieces(backend, args, rows, piece, loaded);
   }
 
+  /** Loads the graph in turn and runs it beside others. */
+  async function runBeside(args: readonly tf.Tensor[]): Promise<TensorTree> {
+    const run = inTurn(async () => {
+      if (isDisposed) throw disposedError(options.name);
+      const backend = onnxBackend(options.enabled);
+      if (backend === null || args.some((arg) => arg.size === 0)) {
+        const result = await runUncompiled(plain, args, options.keepIf);
+        return async () => result;
+      }
+      calls++;
+      const loaded = await program(
+        backend,
+        args.map((arg, i) => argumentSpec(arg, i, options.name)),
+      );
+      return () => loaded.run(args);
+    }).then((start) => start());
+    beside.add(run);
+    return run.finally(() => beside.delete(run));
+  }
+
   const call = (...args: A): Promise<R> => {
     refuseNesting(options.name);
     // The caller may dispose the arguments before the run's turn comes: it reads copies that share the values.
     const held = args.map((arg) => tf.keep(arg.clone()));
+    if (options.readsArgumentsOnly) return runBeside(held).finally(() => tf.dispose(held)) as Promise<R>;
     return inTurn(async () => {
       if (isDisposed) throw disposedError(options.name);
       const backend = onnxBackend(options.enabled);
@@ -207,6 +234,7 @@ export function compile<A extends readonly tf.Tensor[], R extends TensorTree>(
   const dispose = (): void => {
     isDisposed = true;
     void inTurn(async () => {
+      await Promise.allSettled(beside);
       for (const loaded of programs.values()) await loaded.dispose();
       programs.clear();
     });

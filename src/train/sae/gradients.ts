@@ -142,8 +142,7 @@ function residualAndPull(
 ): { residual: tf.Tensor2D; du: tf.Tensor2D } {
   const [rows, channels] = x.shape;
   const k = values.shape[1];
-  const residuals: tf.Tensor2D[] = [];
-  const pulls: tf.Tensor2D[] = [];
+  const parts: tf.Tensor2D[] = [];
   const chunk = Math.max(MIN_CHUNK_ROWS, Math.floor(CHUNK_VALUES / (k * channels)));
   for (let start = 0; start < rows; start += chunk) {
     const size = Math.min(chunk, rows - start);
@@ -154,14 +153,12 @@ function residualAndPull(
     );
     const reconstruction = tf.matMul(tf.reshape(part(values), [size, 1, k]), selected);
     const residual = tf.sub(part(x), tf.reshape(reconstruction, [size, channels])) as tf.Tensor2D;
-    residuals.push(residual);
     const products = tf.matMul(selected, tf.reshape(residual, [size, channels, 1]));
-    pulls.push(tf.reshape(products, [size, k]) as tf.Tensor2D);
+    // Both side by side: a graph that made all residuals first would hold the selected rows of all chunks until then.
+    parts.push(tf.concat([residual, tf.reshape(products, [size, k])], 1) as tf.Tensor2D);
   }
-  return {
-    residual: tf.concat(residuals, 0),
-    du: tf.mul(tf.concat(pulls, 0), tf.mul(tf.step(values), -2 / rows)) as tf.Tensor2D,
-  };
+  const [residual, pull] = tf.split(tf.concat(parts, 0), [channels, k], 1) as tf.Tensor2D[];
+  return { residual, du: tf.mul(pull, tf.mul(tf.step(values), -2 / rows)) as tf.Tensor2D };
 }
 
 /**

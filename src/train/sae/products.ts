@@ -5,7 +5,7 @@
  *
  * Dense they cost 2 B K C multiplications each. Row by row they are sums of B k scaled rows of x and g, added at the
  * selected latents: k / K of the multiplications, but each waits for memory. Columns are taken in blocks, so that the
- * scaled rows and the sums that they go to stay in the cache.
+ * scaled rows and the sums that they go to stay in the cache. Such sums run on one thread, the two beside each other.
  */
 import { availableParallelism } from 'node:os';
 import * as tf from '@tensorflow/tfjs';
@@ -30,17 +30,28 @@ export type SaeProducts = {
 };
 
 /**
- * K/k a thread above which sums of rows, which run on one thread, are faster than dense products, which share threads:
+ * K/k a thread above which sums of rows, each on one thread, are faster than dense products, which share threads:
  * 1.35 ns for a scaled value against 130 GFLOP/s a thread, both measured on ONNX Runtime.
  */
 const SPARSE_RATIO = 90;
+/** Products of a step, which run side by side where there are threads. */
+const PRODUCTS = 2;
 /** Values of scaled rows in a block of columns: 16 MiB. */
 const BLOCK_VALUES = 2 ** 22;
 const MIN_BLOCK_COLUMNS = 16;
 
 /** Whether products with k of K entries a row are taken as sums of rows. */
 export function areSparse(latents: number, k: number): boolean {
-  return latents >= SPARSE_RATIO * k * (engineThreads() ?? availableParallelism());
+  return latents >= (SPARSE_RATIO * k * threads()) / runsAtOnce();
+}
+
+function threads(): number {
+  return engineThreads() ?? availableParallelism();
+}
+
+/** How many of the two products run at a time. */
+export function runsAtOnce(): number {
+  return Math.min(PRODUCTS, threads());
 }
 
 /** Rows [W, C] at distinct places [W] of [K, C], zeros elsewhere. */

@@ -3,7 +3,7 @@
  * nothing large is held:
  *
  *   1. forward: loss and what the gradients are made of (gradients.ts), responses some rows at a time
- *   2. the two products with the selected activations (products.ts), one after the other; sums of rows on one thread
+ *   2. the two products with the selected activations (products.ts); sums of rows on one thread each, side by side
  *   3. the gradients' norm, some rows at a time
  *   4. the update, some rows at a time, where the state lies (rowUpdates.ts)
  *
@@ -13,7 +13,7 @@ import * as tf from '@tensorflow/tfjs';
 import { type Compiled, compile } from '../../engine/compile.js';
 import { type CompiledRowUpdate, compileRowUpdate } from '../../engine/updateRows.js';
 import { type AuxGrads, auxiliaryRows, type SaeLossOptions, saeForward } from './gradients.js';
-import { areSparse, type ExtraRows, type Selection, selectedProduct } from './products.js';
+import { areSparse, type ExtraRows, runsAtOnce, type Selection, selectedProduct } from './products.js';
 import { freeGradient, type RowUpdateOf, rowUpdatesOf } from './rowUpdates.js';
 import type { SaeArchitecture, StateName } from './state.js';
 import { clipFactor, rowSquares } from './update.js';
@@ -66,6 +66,7 @@ type ForwardResult = {
 export class SaeStep {
   private readonly forward: Compiled<[tf.Tensor2D, tf.Scalar], ForwardResult>;
   private readonly product: Compiled<readonly tf.Tensor[], tf.Tensor2D>;
+  private readonly isSparse: boolean;
   private readonly squares: Compiled<[tf.Tensor2D, tf.Tensor2D, tf.Tensor2D], tf.Tensor1D>;
   private readonly updates: readonly (RowUpdateOf & { readonly compiled: CompiledRowUpdate })[];
 
@@ -75,6 +76,7 @@ export class SaeStep {
   ) {
     const { architecture, latents, k, batchWidth, auxWidth, compile: enabled } = options;
     const name = `sae step (width ${batchWidth ?? k}, auxiliary ${auxWidth})`;
+    this.isSparse = areSparse(latents, batchWidth ?? k);
     this.forward = compile(
       (features: tf.Tensor2D, normFactor: tf.Scalar) => this.forwardProgram(features, normFactor),
       { name: `${name}, forward`, enabled },
@@ -88,7 +90,7 @@ export class SaeStep {
           latents,
           extra === undefined ? undefined : { rows: extra as tf.Tensor2D, indices: places as tf.Tensor1D },
         ),
-      { name: `${name}, product`, enabled, isOneThread: areSparse(latents, batchWidth ?? k) },
+      { name: `${name}, product`, enabled, isOneThread: this.isSparse, readsArgumentsOnly: this.isSparse },
     );
     this.squares = compile(
       (encoderGrad: tf.Tensor2D, decoderGrad: tf.Tensor2D, directions: tf.Tensor2D) =>
@@ -123,10 +125,11 @@ export class SaeStep {
       const extra = auxiliaryRows(auxiliary[0]);
       const productOf = (coefficients: tf.Tensor2D, rows: tf.Tensor2D, more?: ExtraRows) =>
         this.product(coefficients, indices, rows, ...(more === undefined ? [] : [more.rows, more.indices]));
-      const gradients = {
-        encoder: own(await productOf(du, x, extra.encoder)),
-        decoder_rows: own(await productOf(values, g, extra.decoderRows)),
-      };
+      const encoderProduct = productOf(du, x, extra.encoder).then(own);
+      if (!this.isSparse || runsAtOnce() === 1) await encoderProduct;
+      const decoderProduct = productOf(values, g, extra.decoderRows).then(own);
+      const [encoder, decoder_rows] = await Promise.all([encoderProduct, decoderProduct]);
+      const gradients = { encoder, decoder_rows };
       const { norm, factor } = clipFactor(await this.sumOfSquares(gradients));
       if (!Number.isFinite(norm)) return { ...report, gradientNorm: norm };
       const { learningRate, correction1, correction2 } = adam;
