@@ -30,7 +30,7 @@ export function countOf(name: string, text: string | undefined, fallback: number
 }
 
 /** A tolerance: a positive number. Throws FactError E_USAGE. */
-function toleranceOf(text: string | undefined): number {
+export function toleranceOf(text: string | undefined): number {
   if (text === undefined) return DEFAULT_TOLERANCE;
   const value = Number(text);
   if (text.trim() !== '' && Number.isFinite(value) && value > 0) return value;

@@ -11,6 +11,8 @@ export interface BuildInput {
   readonly topConstants: Float64Array;
   readonly score: number;
   readonly className: string;
+  /** Whether the earliest level's terms, regions, become nodes. */
+  readonly hasRegions: boolean;
 }
 
 /** What flows into one node. */
@@ -74,7 +76,9 @@ function edgesOfLevel(input: BuildInput, l: number): GraphEdge[] {
     const to = row.presence === null ? othersId(taps[l]) : conceptId(taps[l], ids[j]);
     const below =
       l === 0
-        ? Array.from(row.logits, (value, region) => sourceOf(`region/${region}`, value))
+        ? input.hasRegions
+          ? Array.from(row.logits, (value, region) => sourceOf(`region/${region}`, value))
+          : []
         : conceptSources(taps[l - 1], levels[l - 1].ids, row.logits, row.presence);
     const added = constants[l].map((name, c) =>
       sourceOf(constantId(l, name), row.logitConstants[c], row.presenceConstants?.[c] ?? null),
@@ -140,7 +144,7 @@ function nodesOf(input: BuildInput, edges: readonly GraphEdge[]): Omit<GraphNode
       presence: null,
     })),
   );
-  const regions = Array.from(levels[0].rows[0]?.logits ?? [], (_, region) => ({
+  const regions = Array.from(input.hasRegions ? (levels[0].rows[0]?.logits ?? []) : [], (_, region) => ({
     id: `region/${region}`,
     kind: 'region' as const,
     column: 0,

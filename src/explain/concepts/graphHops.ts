@@ -2,7 +2,7 @@
  * The sums of a concept graph, hop by hop: each image has a ledger for every node that a hop explains; a hop keeps how many
  * there were, the worst of them and its image, and the ledger of the means.
  */
-import { formLedger } from '../ledger.js';
+import { formLedger, sumTerms } from '../ledger.js';
 
 /** One hop: what stands at `to` is the sum of what stands at `from`. */
 export interface GraphHop {
@@ -27,18 +27,23 @@ export interface HopTerms {
   readonly left: number;
   readonly terms: ArrayLike<number>;
   readonly constants: ArrayLike<number>;
+  /** Sum of the absolute values of what `terms` are sums of; default: of `terms` themselves. */
+  readonly absolute?: number;
 }
 
 /** Relative error of a sum. */
-export function hopError({ left, terms, constants }: HopTerms): number {
-  return formLedger({
+export function hopError({ left, terms, constants, absolute }: HopTerms): number {
+  const ledger = formLedger({
     side: 'concepts',
     subject: '',
     left,
     terms,
     termsName: '',
     constants: Array.from(constants, (value) => ({ name: '', value })),
-  }).relativeError;
+  });
+  if (absolute === undefined || ledger.residual === 0) return ledger.relativeError;
+  const whole = absolute + sumTerms(constants).absolute;
+  return (ledger.relativeError * ledger.absoluteSum) / whole;
 }
 
 /** A hop over images as they come. */

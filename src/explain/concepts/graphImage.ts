@@ -17,8 +17,9 @@ export interface GraphOptions {
 /** A graph of one image, and where its concepts lie. */
 export interface ImageGraph {
   readonly graph: ConceptGraph;
-  /** Scores before the bias of the network with all autoencoders. */
+  /** Scores before the bias of the network with all autoencoders, and without any. */
   readonly scores: Float32Array;
+  readonly alone: Float32Array;
   /** Maps of the presence of the concepts of the graph, by node: [height * width]. */
   readonly maps: ReadonlyMap<string, Float32Array>;
 }
@@ -69,5 +70,5 @@ export async function graphOfImage(
       ]),
     ),
   );
-  return { graph: sums.graph(), scores: weights.scores, maps };
+  return { graph: sums.graph(), scores: weights.scores, alone: weights.alone, maps };
 }

@@ -15,6 +15,7 @@ const INPUT_TAP = 'input';
 /** What a target is made of in one image: see `ChainWeights`. */
 export interface ImageWeights {
   readonly scores: Float32Array;
+  readonly alone: Float32Array;
   /** Number of the target's class. */
   readonly target: number;
   readonly contributions: readonly Float32Array[];
@@ -163,7 +164,12 @@ export class GraphPass {
     const inputs = [this.tensorOf(images), this.targetOf(target)] as const;
     const result = await this.weighing(...inputs);
     const read = async (tensors: readonly tf.Tensor[]) => arraysOf(tensors);
-    const [scores, targets, map] = await read([result.scores, result.target, result.map]);
+    const [scores, alone, targets, map] = await read([
+      result.scores,
+      result.alone,
+      result.target,
+      result.map,
+    ]);
     const contributions = await read(result.contributions);
     const presences = await read(result.presences);
     const constants = await read(result.constants);
@@ -172,6 +178,7 @@ export class GraphPass {
       const row = (values: Float32Array): Float32Array => rowOf(values, i, this.batchSize);
       return {
         scores: row(scores),
+        alone: row(alone),
         target: row(targets).indexOf(1),
         contributions: contributions.map(row),
         presences: presences.map(row),

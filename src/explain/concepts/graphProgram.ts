@@ -40,8 +40,9 @@ export interface ConceptChain {
 
 /** What a target is made of at every level. N images. */
 export type ChainWeights = {
-  /** Scores before the bias of the network with all autoencoders: [N, classes]. */
+  /** Scores before the bias of the network with all autoencoders, and without any: [N, classes]. */
   readonly scores: tf.Tensor2D;
+  readonly alone: tf.Tensor2D;
   /** The target that was used: [N, classes]. */
   readonly target: tf.Tensor2D;
   /** For each level, earliest first: [N, K] each. */
@@ -132,6 +133,10 @@ export function weighChain(chain: ConceptChain, x: tf.Tensor4D, wanted: tf.Tenso
     const pulled = pullChain(chain, run, target);
     return {
       scores,
+      alone: runPart(
+        chain.top,
+        chain.levels.reduce<tf.Tensor>((below, { part }) => runPart(part, below), x),
+      ) as tf.Tensor2D,
       target,
       contributions: pulled.contributions,
       presences: presencesOf(chain, run),

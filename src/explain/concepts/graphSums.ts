@@ -5,6 +5,7 @@
 
 import type { ModelSpec } from '../../models/spec.js';
 import { className } from '../classes.js';
+import { sumTerms } from '../ledger.js';
 import { type ConceptGraph, REGION_SIDE, regionSums } from './graph.js';
 import { buildGraph } from './graphBuild.js';
 import { HopCheck } from './graphHops.js';
@@ -17,6 +18,8 @@ export interface RowSums {
   /** Null for the row of all others. */
   readonly presence: Float64Array | null;
   readonly presenceConstants: Float64Array | null;
+  /** Sums of the pixels' absolute terms, where the terms are regions: of logits, of presence. */
+  readonly absolutes: Float64Array | null;
 }
 
 /** Sums of one level. */
@@ -119,12 +122,13 @@ export class GraphSums {
     const ids = this.contributions.map((sums) => largestConcepts(sums, this.options.top));
     this.ids = ids;
     this.rows = ids.map((chosen, l) => {
-      const terms = l === 0 ? (this.options.hasRegions ? REGION_SIDE ** 2 : 0) : levels[l - 1].latents;
+      const terms = l === 0 ? REGION_SIDE ** 2 : levels[l - 1].latents;
       const row = (isOthers: boolean): RowSums => ({
         logits: new Float64Array(terms),
         logitConstants: new Float64Array(constants[l].length),
         presence: isOthers ? null : new Float64Array(terms),
         presenceConstants: isOthers ? null : new Float64Array(constants[l].length),
+        absolutes: l === 0 ? new Float64Array(2) : null,
       });
       return [...chosen.map(() => row(false)), row(true)];
     });
@@ -156,12 +160,12 @@ export class GraphSums {
     const ownConstants = row.logitConstants.length;
     // A part without constants has a column of zeros.
     const stored = Math.max(1, ownConstants);
-    const termsOf = (values: Float32Array): ArrayLike<number> => rowAt(values, j, count);
+    const termsOf = (values: Float32Array): Float32Array => rowAt(values, j, count);
     const constantsOf = (values: Float32Array): Float32Array =>
       rowAt(values, j, stored).subarray(0, ownConstants);
-    const keep = (sums: Float64Array, terms: ArrayLike<number>): void => {
-      if (sums.length === 0) return;
-      addTo(sums, l === 0 ? regionSums(terms as Float32Array, height, width) : terms);
+    const keep = (sums: Float64Array, terms: Float32Array, unit: 0 | 1): void => {
+      addTo(sums, l === 0 ? regionSums(terms, height, width) : terms);
+      if (row.absolutes !== null) row.absolutes[unit] += sumTerms(terms).absolute;
     };
     const chosen = new Set(ids);
     const isOthers = row.presence === null;
@@ -170,7 +174,7 @@ export class GraphSums {
       : trace.contributions[ids[j]];
     const logits = { left, terms: termsOf(trace.logits), constants: constantsOf(trace.logitConstants) };
     this.hops[l].logits.add(image, logits);
-    keep(row.logits, logits.terms);
+    keep(row.logits, logits.terms, 0);
     addTo(row.logitConstants, logits.constants);
     if (row.presence === null || row.presenceConstants === null) return;
     const presence = {
@@ -179,7 +183,7 @@ export class GraphSums {
       constants: constantsOf(trace.presenceConstants),
     };
     this.hops[l].presence.add(image, presence);
-    keep(row.presence, presence.terms);
+    keep(row.presence, presence.terms, 1);
     addTo(row.presenceConstants, presence.constants);
   }
 
@@ -200,6 +204,7 @@ export class GraphSums {
         logitConstants: scaled(row.logitConstants, mean),
         presence: row.presence === null ? null : scaled(row.presence, mean),
         presenceConstants: row.presenceConstants === null ? null : scaled(row.presenceConstants, mean),
+        absolutes: row.absolutes === null ? null : scaled(row.absolutes, mean),
       })),
     }));
     const topConstants = scaled(this.topConstants, mean);
@@ -217,6 +222,7 @@ export class GraphSums {
         topConstants,
         score: this.score * mean,
         className: className(spec, target),
+        hasRegions: this.options.hasRegions,
       }),
       hops: [
         this.classHop.result(),
@@ -225,28 +231,27 @@ export class GraphSums {
     };
   }
 
-  /** The sums of means; those of the earliest level in regions only where these are kept. */
+  /** The sums of means. */
   private checkMeans(means: readonly LevelSums[], score: number, topConstants: Float64Array): void {
     const last = means[means.length - 1];
     this.classHop.addMean({ left: score, terms: last.contributions, constants: topConstants });
     means.forEach((level, l) => {
       const chosen = new Set(level.ids);
       level.rows.forEach((row, j) => {
-        if (row.logits.length === 0) return;
+        const absolute = (unit: 0 | 1) => (row.absolutes === null ? {} : { absolute: row.absolutes[unit] });
         const isOthers = row.presence === null;
         const left = isOthers
           ? level.contributions.reduce((sum, v, i) => (chosen.has(i) ? sum : sum + v), 0)
           : level.contributions[level.ids[j]];
-        // Regions are sums of many pixels of both signs: their own sizes say little, so pixels are checked one by one above.
-        if (l > 0) {
-          this.hops[l].logits.addMean({ left, terms: row.logits, constants: row.logitConstants });
-          if (row.presence !== null && row.presenceConstants !== null)
-            this.hops[l].presence.addMean({
-              left: level.presences[level.ids[j]],
-              terms: row.presence,
-              constants: row.presenceConstants,
-            });
-        }
+        const { logits, presence } = this.hops[l];
+        logits.addMean({ left, terms: row.logits, constants: row.logitConstants, ...absolute(0) });
+        if (row.presence === null || row.presenceConstants === null) return;
+        presence.addMean({
+          left: level.presences[level.ids[j]],
+          terms: row.presence,
+          constants: row.presenceConstants,
+          ...absolute(1),
+        });
       });
     });
   }
