@@ -161,7 +161,8 @@ export class ConceptPass {
     requireClasses(model.spec);
     requireExplainable(model.spec);
     this.beside = options.beside ?? [];
-    for (const each of [sae, ...this.beside]) matchSae(model, each);
+    matchSae(model, sae);
+    for (const other of this.beside) matchBeside(model, sae, other);
     this.step = compile(passFunction(model, sae, this.beside), {
       name: `concepts at ${sae.tap}`,
       bake: true,
@@ -263,6 +264,16 @@ export class ConceptPass {
   dispose(): void {
     this.step.dispose();
   }
+}
+
+function matchBeside(model: TappedModel, sae: Sae, other: Sae): void {
+  matchSae(model, other);
+  if (other.tap === sae.tap) return;
+  throw new FactError({
+    code: 'E_SAE_MISMATCH',
+    message: `an autoencoder to compare with belongs at tap ${other.tap}, the one that is measured at ${sae.tap}`,
+    remedy: 'Compare autoencoders of one tap.',
+  });
 }
 
 function requireFinite(key: string, named: Readonly<Record<string, Float32Array>>): void {

@@ -1,9 +1,7 @@
-import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { positionsPerImage } from '../../../src/train/sae/collect.js';
 import type { FeatureSource, PassOrder } from '../../../src/train/sae/featureSource.js';
 import { MemoryFeatures } from '../../../src/train/sae/memoryFeatures.js';
-import { VarianceSums, varianceExplained } from '../../../src/train/sae/metrics.js';
 import { normFactorOf } from '../../../src/train/sae/normFactor.js';
 import { drawPositions, positionBudget } from '../../../src/train/sae/sampling.js';
 import { useEngine } from '../../engine.js';
@@ -69,20 +67,6 @@ describe('the choice of positions', () => {
 });
 
 describe('measures', () => {
-  it('give the same explained variance in one piece and in sums over batches', () => {
-    const x = tf.randomNormal([40, 3], 1, 2, 'float32', 1) as tf.Tensor2D;
-    const r = tf.add(tf.mul(x, 0.9), tf.randomNormal([40, 3], 0, 0.3, 'float32', 2)) as tf.Tensor2D;
-    const sums = new VarianceSums(3);
-    const [values, residuals] = [x, tf.sub(x, r)].map((t) => t.dataSync() as Float32Array);
-    for (const [from, to] of [
-      [0, 33],
-      [33, 120],
-    ])
-      sums.add(values.subarray(from, to), residuals.subarray(from, to));
-    expect(sums.explained()).toBeCloseTo(varianceExplained(x, r).dataSync()[0], 5);
-    expect(new VarianceSums(2).explained()).toBeNull();
-  });
-
   it('norm factor: the root of the mean over batches of the mean squared norm', async () => {
     const sink = new MemoryFeatures({ ...INFO, channels: 1 }, 3);
     await sink.append(Float32Array.of(3, 1, 5));
