@@ -46,10 +46,15 @@ function halfValue(bits: number): number {
 /** All 65,536 of them, made at first use: a network has millions of weights. */
 let halfValues: Float32Array | undefined;
 
+/** The numbers that all 16-bit patterns stand for; not to be written to. */
+export function float16Values(): Float32Array {
+  halfValues ??= Float32Array.from({ length: 65536 }, (_, bits) => halfValue(bits));
+  return halfValues;
+}
+
 /** Float32 values of little-endian float16 bytes: exact. */
 export function fromFloat16(bytes: Uint8Array): Float32Array<ArrayBuffer> {
-  halfValues ??= Float32Array.from({ length: 65536 }, (_, bits) => halfValue(bits));
-  const table = halfValues;
+  const table = float16Values();
   const values = new Float32Array(bytes.length >> 1);
   for (let i = 0; i < values.length; i++) values[i] = table[bytes[2 * i] | (bytes[2 * i + 1] << 8)];
   return values;

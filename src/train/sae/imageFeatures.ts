@@ -4,7 +4,6 @@ import type { Split } from '../../data/imageSource.js';
 import { openImages } from '../../data/openImages.js';
 import { type TappedModel, tapChannels } from '../../explain/sae.js';
 import { collectFeatures, expectedRows, type PositionChoice } from './collect.js';
-import { FeatureFolderSink } from './featureFolder.js';
 import type { FeatureSource } from './featureSource.js';
 import { MemoryFeatures } from './memoryFeatures.js';
 
@@ -18,16 +17,14 @@ export interface FeatureRequest {
 }
 
 export interface FeatureRunOptions {
-  /** Folder for the features; unset: they are held in memory. */
-  readonly out?: string;
   readonly signal?: AbortSignal;
   readonly log?: Logger;
   readonly progress?: boolean;
 }
 
 /**
- * Features of a model's tap over a data set. Caller closes the source.
- * Throws FactError E_TAP_UNKNOWN, E_DATA_*, E_SAE_MEMORY, E_WRITE; the reason of an aborted signal.
+ * Features of a model's tap over a data set, held in memory. Caller closes the source.
+ * Throws FactError E_TAP_UNKNOWN, E_DATA_*, E_SAE_MEMORY; the reason of an aborted signal.
  */
 export async function imageFeatures(
   model: TappedModel,
@@ -47,10 +44,8 @@ export async function imageFeatures(
   const progress = showProgress('features', loader.size, 'images', options.progress !== true);
   try {
     for (const warning of loader.source.warnings) log.warn(warning);
-    const sink =
-      options.out === undefined
-        ? new MemoryFeatures(info, expectedRows(model, loader.size, imageSize, { tap, positions }))
-        : new FeatureFolderSink(options.out, info);
+    const rows = expectedRows(model, loader.size, imageSize, { tap, positions });
+    const sink = new MemoryFeatures(info, rows);
     const source = await collectFeatures(model, loader, sink, {
       tap,
       positions,

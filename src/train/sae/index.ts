@@ -3,6 +3,7 @@ export * from './config.js';
 export * from './evaluate.js';
 export * from './featureFolder.js';
 export * from './featureSource.js';
+export * from './holdOut.js';
 export * from './imageFeatures.js';
 export { SAE_INITS, type SaeInit, type SaeStart, startWeights } from './inits.js';
 export { MemoryFeatures } from './memoryFeatures.js';
@@ -13,4 +14,12 @@ export type { SaeEpochSummary } from './runLogs.js';
 export type { AccuracyMeter, SaeRunOptions, SaeRunResult } from './saeRun.js';
 export { drawPositions, positionBudget } from './sampling.js';
 export { learningRateMultiplier, type SaeSchedule } from './schedule.js';
+export * from './store/index.js';
+export {
+  TapReader,
+  type TapReaderOptions,
+  type TapRequest,
+  type TapRows,
+  type TapSize,
+} from './tapReader.js';
 export { type SaeStepReport, SaeTrainer, type SaeTrainerOptions } from './trainer.js';
