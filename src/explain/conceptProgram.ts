@@ -20,7 +20,10 @@ export interface SaeTensors {
   readonly encoder: tf.Tensor2D;
   /** [C, K] */
   readonly decoder: tf.Tensor2D;
+  /** Most activations of a position. */
   readonly k: number;
+  /** Of these, those above it count (a constant of the program); nothing or 0: all positive ones. */
+  readonly threshold?: number;
 }
 
 /** Sparse code of features, positions flattened: values and int32 indices [N, P, k]. */
@@ -36,7 +39,7 @@ function flatten(features: tf.Tensor): tf.Tensor3D {
 
 /** Sparse code of features [N, ..., C]. Caller disposes. */
 export function encodeConcepts(features: tf.Tensor, sae: SaeTensors): ConceptCode {
-  const { values, indices } = encodeSparse(flatten(features), sae.encoder, sae.k);
+  const { values, indices } = encodeSparse(flatten(features), sae.encoder, sae.k, sae.threshold);
   return { values: values as tf.Tensor3D, indices: indices as tf.Tensor3D };
 }
 

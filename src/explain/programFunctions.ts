@@ -127,7 +127,7 @@ export function chooseConceptIds(
 
 /** The tensors of an autoencoder. */
 export function saeTensors(sae: Sae): SaeTensors {
-  return { encoder: sae.encoder, decoder: sae.decoder, k: sae.k };
+  return { encoder: sae.encoder, decoder: sae.decoder, k: sae.k, threshold: sae.threshold };
 }
 
 /**

@@ -24,15 +24,24 @@ export interface SaeMeta {
   readonly arch: string | null;
   /** Features were divided by this number in training; information only. */
   readonly normFactor: number | null;
+  /** Activations of a position in training, on average: `k` unless the architecture is batchtopk. */
+  readonly trainedK: number;
   /** How it was trained and what was measured: plain JSON. */
   readonly training: Readonly<Record<string, unknown>>;
 }
 
-/** A bias-free TopK autoencoder at a tap of a network. The tensors belong to it: call `dispose` when done. */
+/** How an autoencoder was trained, see docs/sae.md; decides with `threshold` which activations count. */
+export type SaeArchitecture = SaeConfig['architecture'];
+
+/** A bias-free autoencoder at a tap of a network. The tensors belong to it: call `dispose` when done. */
 export interface Sae {
+  readonly architecture: SaeArchitecture;
   readonly channels: number;
   readonly latents: number;
+  /** Most activations of a position: how many places a sparse code has. */
   readonly k: number;
+  /** Of a position's k largest activations those above it count; 0: all that are positive. */
+  readonly threshold: number;
   /** [latents, channels] */
   readonly encoder: tf.Tensor2D;
   /** [channels, latents] */
@@ -45,9 +54,13 @@ export interface Sae {
 }
 
 export interface SaeParts {
+  /** Default topk. */
+  readonly architecture?: SaeArchitecture;
   readonly channels: number;
   readonly latents: number;
   readonly k: number;
+  /** Default 0; greater for batchtopk, and only there. */
+  readonly threshold?: number;
   /** Row-major [latents, channels]. */
   readonly encoder: Float32Array;
   /** Row-major [channels, latents]. */
@@ -63,8 +76,15 @@ function firstNonFinite(values: Float32Array): number {
 
 /** Builds an autoencoder from arrays, which it copies. Throws FactError E_SAE_CONFIG (sizes, values not finite). */
 export function createSae(parts: SaeParts): Sae {
-  const { channels, latents, k } = parts;
+  const { channels, latents, k, architecture = 'topk', threshold = 0 } = parts;
   checkSaeSize({ channels, latents, k });
+  if (!Number.isFinite(threshold) || threshold > 0 !== (architecture === 'batchtopk')) {
+    throw new FactError({
+      code: 'E_SAE_CONFIG',
+      message: `autoencoder of architecture ${architecture}: the threshold is ${threshold}`,
+      remedy: 'Give a positive threshold to architecture batchtopk, and none to others.',
+    });
+  }
   for (const name of ['encoder', 'decoder'] as const) {
     const values = parts[name];
     if (values.length !== latents * channels) {
@@ -86,9 +106,11 @@ export function createSae(parts: SaeParts): Sae {
   const encoder = tf.tensor2d(Float32Array.from(parts.encoder), [latents, channels]);
   const decoder = tf.tensor2d(Float32Array.from(parts.decoder), [channels, latents]);
   return {
+    architecture,
     channels,
     latents,
     k,
+    threshold,
     encoder,
     decoder,
     tap: parts.tap,
@@ -96,6 +118,7 @@ export function createSae(parts: SaeParts): Sae {
     meta: {
       arch: parts.meta?.arch ?? null,
       normFactor: parts.meta?.normFactor ?? null,
+      trainedK: parts.meta?.trainedK ?? k,
       training: parts.meta?.training ?? {},
     },
     dispose: () => {
@@ -147,11 +170,12 @@ export async function saveSae(
     const config: SaeConfig = {
       format: 'fact-sae',
       version: SAE_FORMAT_VERSION,
-      architecture: 'topk',
+      architecture: sae.architecture,
       activation: 'topk',
       d_in: sae.channels,
       d_sae: sae.latents,
-      k: sae.k,
+      k: sae.meta.trainedK,
+      ...(sae.architecture === 'batchtopk' ? { threshold: sae.threshold, width: sae.k } : {}),
       dtype,
       apply_b_dec_to_input: false,
       hook_name: sae.tap,
@@ -239,14 +263,21 @@ export async function loadSae(folder: string): Promise<Sae> {
     );
   }
   return createSae({
+    architecture: config.architecture,
     channels,
     latents,
-    k,
+    k: config.width ?? k,
+    threshold: config.threshold,
     encoder,
     decoder,
     tap: config.hook_name,
     modelHash: config.model_weights_hash,
-    meta: { arch: config.model_name, normFactor: config.norm_factor, training: config.training },
+    meta: {
+      arch: config.model_name,
+      normFactor: config.norm_factor,
+      trainedK: k,
+      training: config.training,
+    },
   });
 }
 

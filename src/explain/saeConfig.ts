@@ -14,11 +14,20 @@ const count = z.number().int().min(1);
 const schema = z.strictObject({
   format: z.literal('fact-sae'),
   version: z.number().int().min(1),
-  architecture: z.literal('topk'),
+  /**
+   * How it was trained, and with it which activations of a position count. topk: the k largest. archetypal: the same;
+   * directions are mixtures of feature vectors. batchtopk: those above `threshold`, the `width` largest of them.
+   */
+  architecture: z.enum(['topk', 'batchtopk', 'archetypal']),
   activation: z.literal('topk'),
   d_in: count,
   d_sae: count,
+  /** Activations of a position; batchtopk: on average, in training. */
   k: count,
+  /** Of batchtopk, and only there: activations of features as they are count above it. */
+  threshold: z.number().positive().optional(),
+  /** Of batchtopk, and only there: most activations of a position. */
+  width: count.optional(),
   dtype: z.enum(['float32', 'float16']),
   apply_b_dec_to_input: z.literal(false),
   hook_name: z.string().min(1),
@@ -76,6 +85,22 @@ export function parseSaeConfig(path: string, text: string): SaeConfig {
     );
   }
   const config = parsed.data;
+  const isBatch = config.architecture === 'batchtopk';
+  for (const key of ['threshold', 'width'] as const) {
+    if ((config[key] !== undefined) === isBatch) continue;
+    throw configError(
+      path,
+      `"${key}" is ${isBatch ? 'missing' : 'given'}, "architecture" is ${config.architecture}`,
+      'An autoencoder of architecture batchtopk has a threshold and a width, the others have none.',
+    );
+  }
+  if (config.width !== undefined && config.width > config.d_sae) {
+    throw configError(
+      path,
+      `"width" is ${config.width}, more than the ${config.d_sae} latents ("d_sae")`,
+      'The file is damaged; copy the folder again.',
+    );
+  }
   if (config.k > config.d_sae) {
     throw configError(
       path,

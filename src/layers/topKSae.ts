@@ -6,7 +6,8 @@
  *
  * No bias anywhere, so every share of what follows belongs to a concept. Encoding is positively homogeneous,
  * enc(c f) = c enc(f) for c > 0: an autoencoder trained on rescaled features is used unscaled. Both maps are piecewise
- * linear, so explanation mode and ordinary mode are the same. Layout: channels last, any leading axes.
+ * linear, so explanation mode and ordinary mode are the same. With a threshold (BatchTopK) encoding is not homogeneous:
+ * the threshold belongs to features of one scale; what follows is exact all the same, the selection is a constant. Layout: channels last, any leading axes.
  */
 import * as tf from '@tensorflow/tfjs';
 import { FactError } from '../core/errors.js';
@@ -31,9 +32,16 @@ export function encode(x: tf.Tensor, encoder: tf.Tensor2D, k: number): tf.Tensor
   return tf.tidy(() => topKDense(preActivations(x, encoder), k));
 }
 
-/** Activations of x [..., C] as k pairs a position: values [..., k], indices int32 [..., k]. Caller disposes. */
-export function encodeSparse(x: tf.Tensor, encoder: tf.Tensor2D, k: number): SparseCode {
-  return tf.tidy(() => topKSparse(preActivations(x, encoder), k));
+/**
+ * Activations of x [..., C] as k pairs a position: values [..., k], indices int32 [..., k]. With a threshold those that
+ * do not exceed it are 0: u_i = v_i where v_i > threshold (BatchTopK), the selection a constant as ever. Caller disposes.
+ */
+export function encodeSparse(x: tf.Tensor, encoder: tf.Tensor2D, k: number, threshold = 0): SparseCode {
+  return tf.tidy(() => {
+    const { values, indices } = topKSparse(preActivations(x, encoder), k);
+    if (threshold === 0) return { values, indices };
+    return { values: tf.mul(values, tf.cast(tf.greater(values, threshold), 'float32')), indices };
+  });
 }
 
 /** Reconstruction [..., C] of dense activations u [..., K]. Caller disposes. */

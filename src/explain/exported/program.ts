@@ -38,7 +38,7 @@ export interface ExportProgram {
 }
 
 function tensorsOf(sae: Sae): SaeTensors {
-  return { encoder: sae.encoder, decoder: sae.decoder, k: sae.k };
+  return { encoder: sae.encoder, decoder: sae.decoder, k: sae.k, threshold: sae.threshold };
 }
 
 function toChannelsFirst<T extends tf.Tensor>(x: T): T {

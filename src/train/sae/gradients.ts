@@ -12,7 +12,7 @@
  *   g = 2/B (x' - x)                   dR = u^T g          du = g R^T at selected positive entries    dE = du^T x
  *   h = 2 auxAlpha/(B denominator) (z R - e)               dR += z^T h,  dz = h R^T where z > 0,      dE += dz^T x
  *
- * Dead = `counter >= threshold` after this batch: all counters grow by B, then those of latents that fired are 0.
+ * Dead = `counter >= threshold` after this batch: all counters grow by B (up to 2^30), then those of latents that fired are 0.
  * Fired = selected with a positive value (the reference also counts selected zeros: rows with fewer than k positive
  * values; the choice among those is arbitrary).
  *
@@ -27,12 +27,14 @@
 import * as tf from '@tensorflow/tfjs';
 import { scatterLast } from '../../engine/ops.js';
 import { type ExtraRows, type SaeProducts, type Selection, saeProducts } from './products.js';
-import { type BatchCode, selectByBatch, selectByRow } from './selection.js';
+import { type BatchChoice, selectByBatch, selectByRow } from './selection.js';
 
 export interface SaeLossOptions {
   readonly k: number;
   /** Most activations of a row where the k B largest of the batch are chosen; left out, each row has its own k. */
   readonly batchWidth?: number;
+  /** Numbers of activations of a row that are told apart, where the batch's largest are chosen. */
+  readonly activeBins?: number;
   /** Weight of the auxiliary term (1/32). */
   readonly auxAlpha: number;
   /** Most latents that the auxiliary term uses per row (256). */
@@ -65,7 +67,7 @@ export type SaeForward = {
   /** Gradients of the auxiliary term for `auxWidth` distinct latents; absent where it is left out. */
   readonly auxGrads?: AuxGrads;
   /** Where the batch's largest are chosen: see selection.ts. */
-  readonly chosen?: Pick<BatchCode, 'full' | 'smallest'>;
+  readonly chosen?: BatchChoice;
 };
 
 /** Gradients of the auxiliary term by latent: indices int32 [W], encoder and decoderRows [W, C]. */
@@ -79,6 +81,8 @@ export type AuxGrads = {
 export type SaeGradients = Omit<SaeForward, 'selection' | 'g' | 'auxGrads' | 'chosen'> & SaeProducts;
 
 const VARIANCE_DUST = 1e-12;
+/** Counters stop near here: at ImageNet's size they would leave int32. */
+const MOST_COUNTED = 2 ** 30;
 /** Values of gathered decoder rows per chunk: 4 MiB, about a core's share of the cache (measured). */
 const CHUNK_VALUES = 2 ** 20;
 const MIN_CHUNK_ROWS = 16;
@@ -161,6 +165,10 @@ function residualAndPull(
   return { residual, du: tf.mul(pull, tf.mul(tf.step(values), -2 / rows)) as tf.Tensor2D };
 }
 
+function choiceOf({ full, smallest, perRow }: BatchChoice): BatchChoice {
+  return { full, smallest, perRow };
+}
+
 /**
  * Loss, counters and what the gradients are made of, for one batch; formulas above. x [B, C], encoder and decoderRows
  * [K, C], counters int32 [K]. Pure: the same function eager and compiled. Caller disposes the results.
@@ -175,9 +183,10 @@ export function saeForward(
   const rows = x.shape[0];
   const latents = encoder.shape[0];
   return tf.tidy(() => {
-    const { k, batchWidth } = options;
-    const batchCode = batchWidth === undefined ? undefined : selectByBatch(x, encoder, k, batchWidth);
-    const { values, indices } = batchCode ?? selectByRow(x, encoder, k);
+    const { k, batchWidth, activeBins = k + 1 } = options;
+    const ofBatch =
+      batchWidth === undefined ? undefined : selectByBatch(x, encoder, k, batchWidth, activeBins);
+    const { values, indices } = ofBatch ?? selectByRow(x, encoder, k);
     const { residual, du } = residualAndPull(x, values, indices, decoderRows);
     const fired = tf.unsortedSegmentSum(
       tf.reshape(tf.step(values), [-1]),
@@ -185,7 +194,8 @@ export function saeForward(
       latents,
     ) as tf.Tensor1D;
     const silent = tf.cast(tf.equal(fired, 0), 'int32');
-    const newCounters = tf.mul(tf.add(counters, tf.scalar(rows, 'int32')), silent) as tf.Tensor1D;
+    const grown = tf.add(tf.minimum(counters, tf.scalar(MOST_COUNTED, 'int32')), tf.scalar(rows, 'int32'));
+    const newCounters = tf.mul(grown, silent) as tf.Tensor1D;
     const deadMask = tf.cast(
       tf.greaterEqual(newCounters, tf.scalar(options.deadAfterRows, 'int32')),
       'float32',
@@ -200,7 +210,7 @@ export function saeForward(
       fired: tf.cast(fired, 'int32') as tf.Tensor1D,
       selection: { values, du, indices },
       g: tf.mul(residual, -2 / rows) as tf.Tensor2D,
-      ...(batchCode === undefined ? {} : { chosen: { full: batchCode.full, smallest: batchCode.smallest } }),
+      ...(ofBatch === undefined ? {} : { chosen: choiceOf(ofBatch) }),
     };
     if (options.auxWidth === 0)
       return { ...always, loss: l2.clone(), aux: tf.scalar(0), auxNumerator: tf.scalar(0) };

@@ -17,12 +17,17 @@ import { scatterLast } from '../../engine/ops.js';
 /** A code of a batch with as many places in every row: values [B, width] >= 0, indices int32 [B, width]. */
 export type Code = { readonly values: tf.Tensor2D; readonly indices: tf.Tensor2D };
 
-export type BatchCode = Code & {
+/** What the batch's choice says beside the code. */
+export type BatchChoice = {
   /** Rows of which all `width` values are chosen although there are more latents: some may be missing. */
   readonly full: tf.Scalar;
   /** The smallest value chosen; 0 where none is. */
   readonly smallest: tf.Scalar;
+  /** Share of the rows that have 0, 1, ... activations; the last of the `bins` places stands for more, too. [bins] */
+  readonly perRow: tf.Tensor1D;
 };
+
+export type BatchCode = Code & BatchChoice;
 
 /** Responses of one chunk of rows: 16 MiB (measured on ONNX Runtime; 4 to 32 MiB differ by a tenth). */
 const CHUNK_VALUES = 2 ** 22;
@@ -52,7 +57,13 @@ export function selectByRow(x: tf.Tensor2D, encoder: tf.Tensor2D, k: number): Co
 }
 
 /** The `k` B largest responses of the batch, at most `width` >= k a row. Caller disposes. */
-export function selectByBatch(x: tf.Tensor2D, encoder: tf.Tensor2D, k: number, width: number): BatchCode {
+export function selectByBatch(
+  x: tf.Tensor2D,
+  encoder: tf.Tensor2D,
+  k: number,
+  width: number,
+  bins: number,
+): BatchCode {
   const rows = x.shape[0];
   return tf.tidy(() => {
     const { values: candidates, indices } = selectByRow(x, encoder, width);
@@ -63,26 +74,14 @@ export function selectByBatch(x: tf.Tensor2D, encoder: tf.Tensor2D, k: number, w
     const positive = tf.step(values);
     const last = tf.slice(positive, [0, width - 1], [rows, 1]);
     const largest = tf.max(values);
+    const rowBins = tf.cast(tf.minimum(tf.sum(positive, 1), bins - 1), 'int32') as tf.Tensor1D;
     return {
       values,
       indices,
       full: (width < encoder.shape[0] ? tf.sum(last) : tf.scalar(0)) as tf.Scalar,
       // What is not chosen counts as the largest value, which changes no minimum.
       smallest: tf.min(tf.add(values, tf.mul(tf.sub(1, positive), largest))) as tf.Scalar,
+      perRow: tf.unsortedSegmentSum(tf.fill([rows], 1 / rows), rowBins, bins) as tf.Tensor1D,
     };
   });
-}
-
-/** How many responses of each row exceed `threshold`: float32 [B]. Caller disposes. */
-export function countAbove(x: tf.Tensor2D, encoder: tf.Tensor2D, threshold: tf.Scalar): tf.Tensor1D {
-  const [rows, channels] = x.shape;
-  return tf.tidy(() =>
-    tf.concat(
-      responseChunks(rows, encoder.shape[0]).map(([start, size]) => {
-        const part = tf.slice(x, [start, 0], [size, channels]);
-        const responses = tf.relu(tf.matMul(part, encoder, false, true));
-        return tf.sum(tf.step(tf.sub(responses, threshold)), 1) as tf.Tensor1D;
-      }),
-    ),
-  );
 }

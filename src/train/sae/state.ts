@@ -30,8 +30,10 @@ export const STATE_NAMES: readonly StateName[] = [
   'activity',
 ];
 
-/** Threshold so far (negative: none yet), and places of a row's code: see `selection.ts`. */
+/** Of `batchtopk`: the threshold so far (negative: none yet) and the places of a row's code in training. */
 export const SELECTION = 'selection';
+/** Of `batchtopk`: share of rows by number of activations: see threshold.ts. */
+export const ACTIVE = 'active';
 
 const ARCHETYPAL_NAMES: readonly StateName[] = [
   'encoder',
@@ -51,20 +53,21 @@ const ARCHETYPAL_NAMES: readonly StateName[] = [
 
 const INTEGERS: readonly StateName[] = ['counters', 'activity'];
 
-/** The variables of an architecture, in the order in which a checkpoint holds them. `points` matters to archetypal. */
+/** The variables of an architecture, in the order in which a checkpoint holds them. `points` matters to archetypal, `bins` to batchtopk. */
 export function stateEntries(
   architecture: SaeArchitecture,
-  { channels, latents, points }: { channels: number; latents: number; points: number },
+  { channels, latents, points, bins }: { channels: number; latents: number; points: number; bins: number },
 ): readonly StateEntry[] {
   const names =
     architecture === 'archetypal'
       ? ARCHETYPAL_NAMES
       : architecture === 'batchtopk'
-        ? [...STATE_NAMES, SELECTION]
+        ? [...STATE_NAMES, SELECTION, ACTIVE]
         : STATE_NAMES;
   const shapeOf = (name: StateName): readonly number[] => {
     if (INTEGERS.includes(name)) return [latents];
     if (name === SELECTION) return [2];
+    if (name === ACTIVE) return [bins];
     if (name === 'points') return [points, channels];
     return name.startsWith('mixture') ? [latents, points] : [latents, channels];
   };

@@ -51,6 +51,8 @@ export interface SaeStepNumbers {
   /** Rows whose code is full, and the smallest value chosen: where the batch's largest are chosen, else 0. */
   readonly full: number;
   readonly smallest: number;
+  /** Share of rows by number of activations, where the batch's largest are chosen. */
+  readonly perRow: Float32Array;
 }
 
 type ForwardResult = {
@@ -60,6 +62,8 @@ type ForwardResult = {
   readonly counters: tf.Tensor1D;
   readonly fired: tf.Tensor1D;
   readonly numbers: tf.Tensor1D;
+  /** Shares of rows by number of activations, or nothing. */
+  readonly perRow: readonly tf.Tensor1D[];
   readonly auxiliary: readonly AuxGrads[];
 };
 
@@ -117,10 +121,11 @@ export class SaeStep {
       const found = await this.forward(features, own(tf.scalar(normFactor)));
       const { values, du, indices } = found.selection;
       const { x, g, counters, fired, numbers, auxiliary } = found;
-      owned.push(x, g, values, du, indices, counters, fired, numbers);
+      owned.push(x, g, values, du, indices, counters, fired, numbers, ...found.perRow);
       for (const grads of auxiliary) owned.push(grads.encoder, grads.decoderRows, grads.indices);
       const [loss, l2, aux, auxNumerator, dead, l0, mayDie, full, smallest] = await numbers.data();
-      const report = { loss, l2, aux, auxNumerator, dead, l0, mayDie, full, smallest };
+      const perRow = Float32Array.from((await found.perRow[0]?.data()) ?? []);
+      const report = { loss, l2, aux, auxNumerator, dead, l0, mayDie, full, smallest, perRow };
       if (full > 0 || !Number.isFinite(loss)) return { ...report, gradientNorm: Number.NaN };
       const extra = auxiliaryRows(auxiliary[0]);
       const productOf = (coefficients: tf.Tensor2D, rows: tf.Tensor2D, more?: ExtraRows) =>
@@ -196,6 +201,7 @@ export class SaeStep {
       counters: found.counters,
       fired: found.fired,
       numbers: tf.stack(numbers) as tf.Tensor1D,
+      perRow: chosen === undefined ? [] : [chosen.perRow],
       auxiliary: auxGrads === undefined ? [] : [auxGrads],
     };
   }

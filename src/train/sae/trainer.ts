@@ -9,6 +9,7 @@ import { checkSaeSize } from '../../layers/topKSae.js';
 import { learningRateMultiplier, type SaeSchedule } from './schedule.js';
 import { type Code, selectByBatch, selectByRow } from './selection.js';
 import {
+  ACTIVE,
   type SaeArchitecture,
   SELECTION,
   STATE_NAMES,
@@ -17,7 +18,14 @@ import {
   stateEntries,
 } from './state.js';
 import { SaeStep, type SaeStepNumbers, type SaeStepScalars } from './step.js';
-import { measureCode, nextThreshold, type SaeCodeFound, startsAt } from './threshold.js';
+import {
+  activeBins,
+  batchTopKCode,
+  nextCode,
+  type RunningCode,
+  type SaeCode,
+  startsAt,
+} from './threshold.js';
 import { ADAM } from './update.js';
 
 export { type SaeArchitecture, STATE_NAMES, type StateName };
@@ -32,8 +40,10 @@ export interface SaeTrainerOptions {
   readonly thresholdMemory?: number;
   /** `batchtopk`: updates before the threshold is measured; null or nothing: 1000, at most half of all. */
   readonly thresholdStart?: number | null;
-  /** `batchtopk`: most activations of a row afterwards; null or nothing: as many as the rows given to `finish` need. */
+  /** `batchtopk`: most activations of a row afterwards; null or nothing: as many as the training needs. */
   readonly width?: number | null;
+  /** `archetypal`: number of points that span the hull. */
+  readonly points?: number;
   /** `archetypal`: longest deviation of a direction from the hull (0.1), in units of the norm factor. */
   readonly relaxation?: number;
   readonly learningRate: number;
@@ -90,8 +100,8 @@ export class SaeTrainer {
   private updatesMade = 0;
   /** Latents that may be dead after the next update: an upper bound that fixes the auxiliary term's width. */
   private deadCandidates: number;
-  /** `batchtopk`: the running threshold (negative: none yet), and the places of a row's code in training. */
-  private threshold = -1;
+  /** `batchtopk`: what is remembered of the batches, and the places of a row's code in training. */
+  private running: RunningCode;
   private codeWidth: number;
 
   /**
@@ -110,15 +120,18 @@ export class SaeTrainer {
     for (let c = 0; c < channels; c++) {
       for (let j = 0; j < latents; j++) rows[j * channels + c] = start.decoder[c * latents + j];
     }
-    const points = start.points ?? new Float32Array();
+    const bins = activeBins(k, latents);
+    this.running = { threshold: -1, perRow: new Float32Array(bins) };
+    const points =
+      architecture === 'archetypal' ? (options.points ?? (start.points?.length ?? 0) / channels) : 0;
     const given: Readonly<Record<StateName, Float32Array | undefined>> = {
       encoder: start.encoder,
       decoder_rows: rows,
-      points,
+      points: start.points,
       mixture: start.mixture,
-      [SELECTION]: Float32Array.of(this.threshold, this.codeWidth),
+      [SELECTION]: Float32Array.of(this.running.threshold, this.codeWidth),
     };
-    this.stateEntries = stateEntries(architecture, { channels, latents, points: points.length / channels });
+    this.stateEntries = stateEntries(architecture, { channels, latents, points, bins });
     this.variables = Object.fromEntries(
       this.stateEntries.map(({ name, shape, isInteger }) => {
         const size = shape.reduce((product, length) => product * length, 1);
@@ -177,7 +190,7 @@ export class SaeTrainer {
       architecture: this.architecture,
       relaxation,
       auxWidth,
-      ...(isBatch ? { batchWidth: this.codeWidth } : {}),
+      ...(isBatch ? { batchWidth: this.codeWidth, activeBins: this.running.perRow.length } : {}),
     });
     this.steps.set(key, step);
     return step;
@@ -193,7 +206,7 @@ export class SaeTrainer {
     const learningRate = base * learningRateMultiplier(this.updatesMade, schedule);
     const t = this.updatesMade + 1;
     const scalars = { learningRate, correction1: 1 - ADAM.beta1 ** t, correction2: 1 - ADAM.beta2 ** t };
-    const { mayDie, full: _, smallest, ...numbers } = await this.stepUntilExact(features, scalars);
+    const { mayDie, full: _, smallest, perRow, ...numbers } = await this.stepUntilExact(features, scalars);
     const { loss, gradientNorm } = numbers;
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
       throw new FactError({
@@ -203,13 +216,10 @@ export class SaeTrainer {
       });
     }
     if (this.architecture === 'batchtopk') {
-      const { thresholdMemory = 0.999 } = this.options;
-      if (this.updatesMade >= startsAt(this.options)) {
-        this.threshold = nextThreshold(this.threshold, smallest, thresholdMemory);
-      }
-      this.write(SELECTION, Float32Array.of(this.threshold, this.codeWidth));
-      // What a checkpoint keeps is float32.
-      this.threshold = Math.fround(this.threshold);
+      const memory = this.updatesMade > startsAt(this.options) ? (this.options.thresholdMemory ?? 0.999) : 0;
+      this.running = nextCode(this.running, smallest, perRow, memory);
+      this.write(SELECTION, Float32Array.of(this.running.threshold, this.codeWidth));
+      this.write(ACTIVE, this.running.perRow);
     }
     this.updatesMade = t;
     this.deadCandidates = mayDie;
@@ -241,30 +251,29 @@ export class SaeTrainer {
   /** Reconstruction of features [B, C] by the weights as they are, in the features' own scale. Caller disposes. */
   async reconstruct(features: tf.Tensor2D): Promise<tf.Tensor2D> {
     return tf.tidy(() => {
-      const code = this.code(features);
+      const code = this.codeOf(features);
       const dense = scatterDense(code.values, code.indices, this.options.latents) as tf.Tensor2D;
       return tf.matMul(dense, this.variables.decoder_rows as unknown as tf.Tensor2D);
     });
   }
 
   /** The code of features as training chooses it. */
-  private code(features: tf.Tensor2D): Code {
+  private codeOf(features: tf.Tensor2D): Code {
     const { k, latents } = this.options;
     const encoder = this.variables.encoder as unknown as tf.Tensor2D;
     if (this.architecture !== 'batchtopk') return selectByRow(features, encoder, k);
-    return selectByBatch(features, encoder, k, latents);
+    return selectByBatch(features, encoder, k, latents, k + 1);
   }
 
   /**
-   * What an autoencoder needs beside its weights to be used (`createSae`), from rows of features as they come from the
-   * network: for `batchtopk` the threshold in the features' own scale, and how many activations a position may have.
+   * What an autoencoder needs beside its weights to be used (`createSae`): for `batchtopk` the threshold in the features'
+   * own scale, and how many activations a position may have. Throws FactError E_SAE_FEATURES where none was positive.
    */
-  async finish(batches: AsyncIterable<Float32Array>): Promise<SaeCodeFound> {
-    const { architecture, threshold } = this;
-    const { k, latents, channels, normFactor, width = null } = this.options;
+  code(): SaeCode {
+    const { architecture } = this;
+    const { k, latents, normFactor, width = null } = this.options;
     if (architecture !== 'batchtopk') return { architecture, k, threshold: 0, training: {} };
-    const encoder = this.variables.encoder as unknown as tf.Tensor2D;
-    return measureCode(batches, encoder, { k, latents, channels, normFactor, width, threshold });
+    return batchTopKCode(this.running, { k, latents, normFactor, width });
   }
 
   private write(name: StateName, values: Float32Array | Int32Array): void {
@@ -296,7 +305,11 @@ export class SaeTrainer {
       }
     }
     for (const { name } of this.stateEntries) this.write(name, state.values[name]);
-    if (this.architecture === 'batchtopk') [this.threshold, this.codeWidth] = state.values[SELECTION];
+    if (this.architecture === 'batchtopk') {
+      const [threshold, width] = state.values[SELECTION];
+      this.running = { threshold, perRow: Float32Array.from(state.values[ACTIVE]) };
+      this.codeWidth = width;
+    }
     this.updatesMade = state.updates;
     const { batchRows, deadAfterRows } = this.options;
     this.deadCandidates = (state.values.counters as Int32Array).filter(
