@@ -114,9 +114,16 @@ export function resolveSaeConfig(
 ): SaeTrainConfig {
   const parsed = saeTrainConfigSchema.safeParse(value);
   if (parsed.success) {
-    const { k, latents } = parsed.data;
+    const { k, latents, architecture, init } = parsed.data;
     if (k > latents) {
       throw configError(where, `"k" is ${k}, more than the ${latents} "latents"`, 'Choose a smaller k.');
+    }
+    if (architecture === 'archetypal' && init !== 'linear') {
+      throw configError(
+        where,
+        `"init" is ${init}, but the start of an archetypal autoencoder is made of feature vectors`,
+        'Leave "init" out; "initSeed" gives other starts.',
+      );
     }
     return parsed.data;
   }

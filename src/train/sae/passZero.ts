@@ -1,13 +1,17 @@
+import { archetypalStart } from './archetypal.js';
+import { archetypePoints, archetypeSampleRows } from './archetypes.js';
 import type { SaeTrainConfig } from './config.js';
 import { startWeights } from './inits.js';
 import { NormFactorMeter } from './normFactor.js';
+import type { SaeStart } from './trainer.js';
 
 /** What a run begins with: what its features are divided by, and its first weights. */
-export interface RunStart {
-  readonly normFactor: number;
-  /** Row-major [K, C] and [C, K]. */
-  readonly encoder: Float32Array;
-  readonly decoder: Float32Array;
+export type RunStart = SaeStart & { readonly normFactor: number };
+
+/** Rows that a recipe's first weights are made of. */
+function rowsWanted({ architecture, archetypal, init, latents }: SaeTrainConfig, channels: number): number {
+  if (architecture === 'archetypal') return archetypeSampleRows(archetypal, channels);
+  return init === 'data' ? latents : 0;
 }
 
 /** Reads from a pass of its own, before the first epoch, what a new run needs of its features. */
@@ -22,7 +26,7 @@ export class PassZero {
     private readonly channels: number,
   ) {
     this.meter = new NormFactorMeter(channels);
-    this.drawn = new Float32Array(config.init === 'data' ? config.latents * channels : 0);
+    this.drawn = new Float32Array(rowsWanted(config, channels) * channels);
   }
 
   /** Whether no further batch is needed. */
@@ -38,11 +42,17 @@ export class PassZero {
     this.used += wanted.length;
   }
 
-  /** Throws FactError E_SAE_FEATURES where the features are all zero or not finite. */
-  result(): RunStart {
-    const { init, latents, seed, initSeed, tap } = this.config;
+  /** Throws FactError E_SAE_FEATURES where the features are all zero or not finite, E_SAE_ARCHETYPES. */
+  async result(): Promise<RunStart> {
+    const { channels, config } = this;
+    const { init, latents, tap, archetypal } = config;
+    const seed = config.initSeed ?? config.seed;
     const normFactor = this.meter.factor(tap);
-    const sizes = { channels: this.channels, latents, seed: initSeed ?? seed };
-    return { normFactor, ...startWeights(init, sizes, this.drawn.subarray(0, this.used)) };
+    const drawn = this.drawn.subarray(0, this.used);
+    if (config.architecture === 'archetypal') {
+      const points = await archetypePoints(drawn, { channels, normFactor, ...archetypal });
+      return { normFactor, ...archetypalStart(points, channels, latents, seed) };
+    }
+    return { normFactor, ...startWeights(init, { channels, latents, seed }, drawn) };
   }
 }

@@ -3,7 +3,7 @@ import { type CheckpointContent, writeCheckpointFile } from '../checkpoint/forma
 import type { SaeTrainConfig } from './config.js';
 import type { EpochTotals } from './epochTotals.js';
 import type { SaeEpochSummary } from './runLogs.js';
-import { type SaeTrainer, type SaeTrainerState, STATE_NAMES, type StateName } from './trainer.js';
+import type { SaeTrainer, SaeTrainerState } from './trainer.js';
 
 /** Where the spliced network was most accurate; epochs count from 1. */
 export interface Best {
@@ -31,25 +31,15 @@ export function writeRunCheckpoint(
   trained: SaeTrainerState,
   state: Omit<RunState, 'updates'>,
 ): void {
-  const { channels, latents } = trainer.options;
   const tensors = new Map(
-    STATE_NAMES.map((name) => [
-      name,
-      {
-        shape: name === 'counters' || name === 'activity' ? [latents] : [latents, channels],
-        values: trained.values[name],
-      },
-    ]),
+    trainer.stateEntries.map(({ name, shape }) => [name, { shape, values: trained.values[name] }]),
   );
   writeCheckpointFile(path, { state: { ...state, updates: trained.updates }, tensors });
 }
 
-/** The trainer's tensors of a checkpoint. Throws FactError E_CHECKPOINT_MISMATCH, E_CHECKPOINT_NAN. */
-export function stateValues(
-  content: CheckpointContent,
-  path: string,
-): Record<StateName, Float32Array | Int32Array> {
-  const entries = STATE_NAMES.map((name) => {
+/** Puts the trainer's tensors of a checkpoint back. Throws FactError E_CHECKPOINT_MISMATCH, E_CHECKPOINT_NAN. */
+export function restoreTrainer(trainer: SaeTrainer, content: CheckpointContent, path: string): void {
+  const entries = trainer.stateEntries.map(({ name }) => {
     const tensor = content.tensors.get(name);
     if (tensor === undefined || !tensor.values.every(Number.isFinite)) {
       throw new FactError({
@@ -60,5 +50,6 @@ export function stateValues(
     }
     return [name, tensor.values] as const;
   });
-  return Object.fromEntries(entries) as Record<StateName, Float32Array | Int32Array>;
+  const { updates } = content.state as unknown as RunState;
+  trainer.restore({ updates, values: Object.fromEntries(entries) });
 }

@@ -32,6 +32,10 @@ export function makeTrainer(config: SaeTrainConfig, features: RunFeatures, start
         warmupSteps: Math.round(warmupEpochs * stepsPerEpoch),
         decayStart: decayAfterEpochs === null ? null : Math.round(decayAfterEpochs * stepsPerEpoch),
       },
+      architecture: config.architecture,
+      ...config.batchTopK,
+      points: config.archetypal.points,
+      relaxation: config.archetypal.relaxation,
       auxAlpha: aux.alpha,
       auxK: aux.k,
       deadAfterRows: Math.max(1, Math.floor(features.rows * aux.deadAfter)),
@@ -50,6 +54,7 @@ export async function autoencoderOf(
   summary: SaeEpochSummary | null,
 ): Promise<Sae> {
   const { encoder, decoder } = await trainer.weights();
+  const { training, ...code } = trainer.code();
   let lastEpoch: Partial<SaeEpochSummary> | null = null;
   if (summary !== null) {
     // Without times: the same run gives the same bytes.
@@ -59,7 +64,7 @@ export async function autoencoderOf(
   return createSae({
     channels: features.channels,
     latents: config.latents,
-    k: config.k,
+    ...code,
     encoder,
     decoder,
     tap: features.tap,
@@ -67,7 +72,7 @@ export async function autoencoderOf(
     meta: {
       arch: features.arch,
       normFactor: trainer.options.normFactor,
-      training: { config, rows: features.rows, updates: trainer.updates, lastEpoch },
+      training: { ...training, config, rows: features.rows, updates: trainer.updates, lastEpoch },
     },
   });
 }

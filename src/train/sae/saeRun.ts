@@ -19,7 +19,7 @@ import { addUpdate, NO_EPOCH_TOTALS, summaryOf } from './epochTotals.js';
 import { varianceExplained } from './metrics.js';
 import type { RunStart } from './passZero.js';
 import { type SaeEpochSummary, SaeRunLogs } from './runLogs.js';
-import { type Best, type RunState, stateValues, writeRunCheckpoint } from './runState.js';
+import { type Best, type RunState, restoreTrainer, writeRunCheckpoint } from './runState.js';
 import { autoencoderOf, batchRowsOf, makeTrainer, type RunFeatures } from './runTrainer.js';
 import type { SaeStepReport, SaeTrainer, SaeTrainerState } from './trainer.js';
 
@@ -166,11 +166,10 @@ export class SaeRun {
       if (start === null) throw new Error('a new run needs a start');
       this.trainer = makeTrainer(config, features, start);
     } else {
-      const values = stateValues(content, options.out);
       const zeros = new Float32Array(channels * config.latents);
       const blank = { normFactor: state.normFactor, encoder: zeros, decoder: zeros };
       this.trainer = makeTrainer(config, features, blank);
-      this.trainer.restore({ updates: state.updates, values });
+      restoreTrainer(this.trainer, content, options.out);
       ({ totals: this.totals, last: this.last, best: this.best, pending: this.pending } = state);
     }
     this.logs = new SaeRunLogs(options.out, this.updates);

@@ -42,7 +42,7 @@ async function beginAll(members: readonly Member[], features: OnTheFly, signal?:
   }
   for (const { run } of members) {
     const at = fresh.findIndex((member) => member.run === run);
-    await run.begin(at < 0 ? null : zeros[at].zero.result());
+    await run.begin(at < 0 ? null : await zeros[at].zero.result());
   }
 }
 

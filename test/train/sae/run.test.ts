@@ -140,6 +140,25 @@ describe('a run', () => {
     expect(readFileSync(metrics)).toEqual(readFileSync(join(through, 'metrics.jsonl')));
   });
 
+  it.each([
+    { architecture: 'batchtopk', batchTopK: { thresholdStart: 4 } },
+    { architecture: 'archetypal', archetypal: { points: 30 } },
+    { init: 'data' },
+    { init: 'orthogonal', initSeed: 7 },
+  ])('of every kind (%j) stopped and resumed ends with the same bits as without a stop', async (changes) => {
+    const features = await syntheticFeatures(350, 8, 10);
+    const through = folder();
+    await trainSae(config(changes), features, { out: through });
+    const out = folder();
+    const { source, signal } = aborting(features, 10);
+    const stopped = await trainSae(config(changes), source, { out, signal });
+    expect(stopped).toMatchObject({ status: 'stopped', updates: 6, sae: null });
+    const resumed = await trainSae(config(changes), features, { out, resume: true });
+    expect(resumed.status).toBe('done');
+    for (const name of ['sae/sae_weights.safetensors', 'sae/cfg.json', 'metrics.jsonl'])
+      expect(readFileSync(join(out, name))).toEqual(readFileSync(join(through, name)));
+  });
+
   it('refuses a second run in its folder, another recipe or other features on resumption', async () => {
     const features = await syntheticFeatures(200, 6, 8);
     const out = folder();
