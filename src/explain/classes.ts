@@ -25,7 +25,10 @@ export function findClass(spec: Pick<ModelSpec, 'classNames'>, name: string): nu
  * Number of a class that a user names: its name, or its number counted from 0.
  * Throws FactError E_CLASS with the nearest known name, or the range.
  */
-export function resolveClass(spec: Pick<ModelSpec, 'classNames' | 'options'>, text: string): number {
+export function resolveClass(
+  spec: Pick<ModelSpec, 'classNames'> & { readonly options: Pick<ModelSpec['options'], 'numClasses'> },
+  text: string,
+): number {
   const named = findClass(spec, text);
   if (named !== undefined) return named;
   const count = spec.options.numClasses;

@@ -31,8 +31,8 @@ function smoothing(width: number): number {
   return Math.max(3, 2 * Math.round(width / 18) + 1);
 }
 
-/** Two box means: strided convolutions leave a grid in a map, which one would let through. */
-function smoothed(map: PixelMap): Float64Array {
+/** A map as it is drawn, by two box means: strided convolutions leave a grid in it, which one would let through. */
+export function smoothedMap(map: PixelMap): Float64Array {
   const size = smoothing(map.width);
   return boxMean(boxMean(map.values, map.height, map.width, size), map.height, map.width, size);
 }
@@ -83,7 +83,7 @@ export function networkInput(image: ExplainImage, width: number): Picture {
 
 /** Where a concept is: the positive part of its map, smoothed and enlarged, 0 (not here) to 1. */
 export function spotlight(map: PixelMap, width: number, height: number): Float64Array {
-  const smooth = smoothed(map).map((v) => Math.max(0, v));
+  const smooth = smoothedMap(map).map((v) => Math.max(0, v));
   const full = percentile(smooth, 99.5);
   const light = resizeMap(smooth, [map.height, map.width], [height, width]);
   return light.map((v) => (full > 0 ? Math.min(1, v / full) ** CONTRAST : 0));
@@ -131,7 +131,7 @@ export function gradientPicture(image: ExplainImage, gradient: Float32Array, wid
 /** A contribution map in red (for) and blue (against) on white, smoothed and enlarged. */
 export function contributionPicture(map: PixelMap, width: number): Picture {
   const height = Math.round((width * map.height) / map.width);
-  const smooth = smoothed(map);
+  const smooth = smoothedMap(map);
   const large = resizeMap(smooth, [map.height, map.width], [height, width]);
   const colours = contributionColours(large, contributionCutoff(large));
   const data = new Uint8Array(colours.length);
