@@ -11,6 +11,7 @@ import { OnTheFly } from '../train/sae/onTheFly.js';
 import { trainSae } from '../train/sae/run.js';
 import type { SaeRunResult } from '../train/sae/saeRun.js';
 import { SplicedAccuracy } from '../train/sae/splicedAccuracy.js';
+import { readStoreIndex } from '../train/sae/store/storeIndex.js';
 import { trainOnTheFly } from '../train/sae/trainOnTheFly.js';
 import { type CliContext, collect, parseCount, runVerb, usageError, verb } from './context.js';
 import {
@@ -55,9 +56,12 @@ async function withAccuracy<T>(
   work: (accuracyAt: (tap: string) => { readonly accuracy?: SplicedAccuracy }) => Promise<T>,
 ): Promise<T> {
   const { holdOut: perClass, split, imageBatch, workers } = runs[0].config.features;
-  const which = flags.features === undefined ? perClass : 0;
+  const which = flags.features === undefined ? perClass : readStoreIndex(flags.features).index.holdOut.keys;
   const images =
-    model === null || flags.dataDir === undefined || which === 0
+    model === null ||
+    flags.dataDir === undefined ||
+    which === 0 ||
+    (typeof which !== 'number' && which.length === 0)
       ? null
       : await openHeldOut(flags.dataDir, model.spec.preprocessing, { split, which, imageBatch, workers });
   if (images === null || model === null) {
@@ -82,7 +86,7 @@ async function withAccuracy<T>(
 /** The features of a run, from a store or collected into memory. Caller closes. */
 function sourceOf({ context, flags, model, signal }: Work, { config }: PlannedRun): Promise<FeatureSource> {
   if (flags.features !== undefined || model === null)
-    return Promise.resolve(openFeatures(flags.features ?? ''));
+    return Promise.resolve(openFeatures(flags.features ?? '', config.tap));
   const request = { tap: config.tap, seed: config.seed, ...config.features };
   const { log, quiet } = context;
   return imageFeatures(model, needDataDir(flags), request, { signal, log, progress: !quiet });

@@ -16,6 +16,8 @@ export interface CollectOptions {
   readonly imageSize: readonly [number, number];
   /** Images per batch of the loader: shorter batches are filled up, so that one graph serves all. */
   readonly batchSize: number;
+  /** Numbers in the data set of the loader's pictures, where it holds only some: the draw of positions goes by them. */
+  readonly samples?: Uint32Array;
   readonly progress?: Progress;
   readonly signal?: AbortSignal;
 }
@@ -41,13 +43,15 @@ export async function collectFeatures(
   sink: FeatureSink,
   options: CollectOptions,
 ): Promise<FeatureSource> {
-  const { tap, positions, seed, batchSize, imageSize, progress = silentProgress, signal } = options;
+  const { tap, positions, seed, batchSize, imageSize, samples, progress = silentProgress, signal } = options;
   const reader = new TapReader(model, [{ tap, positions }], { imageSize, batchSize, seed });
   let images = 0;
   try {
     for await (const batch of loader.epoch(0)) {
       signal?.throwIfAborted();
-      const [rows] = await reader.read(batch);
+      const [rows] = await reader.read(
+        samples === undefined ? batch : { ...batch, samples: batch.samples.map((i) => samples[i]) },
+      );
       await sink.append(rows.values);
       images += batch.size;
       progress.update(images);

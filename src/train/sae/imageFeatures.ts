@@ -1,10 +1,12 @@
 import { type Logger, silentLogger } from '../../core/log.js';
 import { showProgress } from '../../core/progress.js';
-import type { Split } from '../../data/imageSource.js';
-import { openImages } from '../../data/openImages.js';
+import { BatchLoader } from '../../data/batchLoader.js';
+import { evaluationSplit, listSplits, openImageSource, type Split } from '../../data/imageSource.js';
+import { subset } from '../../data/subset.js';
 import { type TappedModel, tapChannels } from '../../explain/sae.js';
 import { collectFeatures, expectedRows, type PositionChoice } from './collect.js';
 import type { FeatureSource } from './featureSource.js';
+import { holdOut } from './holdOut.js';
 import { MemoryFeatures } from './memoryFeatures.js';
 
 export interface FeatureRequest {
@@ -12,6 +14,8 @@ export interface FeatureRequest {
   readonly positions: PositionChoice;
   readonly seed: number;
   readonly split?: Split;
+  /** Images of each class that are left out, as `holdOut` draws them; default 0. */
+  readonly holdOut?: number;
   readonly imageBatch: number;
   readonly workers: number;
 }
@@ -36,14 +40,21 @@ export async function imageFeatures(
   const { tap, positions, seed } = request;
   const { arch, weightsHash, preprocessing } = model.spec;
   const info = { channels: tapChannels(model, tap), tap, arch, modelHash: weightsHash };
-  const { loader, imageSize, batchSize } = await openImages(dataDir, preprocessing, {
-    ...(request.split === undefined ? {} : { split: request.split }),
-    batchSize: request.imageBatch,
+  const split = listSplits(dataDir).length === 0 ? undefined : (request.split ?? evaluationSplit(dataDir));
+  const images = await openImageSource(dataDir, split === undefined ? {} : { split });
+  const { kept } = holdOut(images, request.holdOut ?? 0);
+  const imageSize: [number, number] = [...preprocessing.crop];
+  const batchSize = Math.min(request.imageBatch, kept.length);
+  const loader = new BatchLoader(subset(images, kept), {
+    batchSize,
+    seed: 0,
+    imageSize,
+    augmentation: { kind: 'evaluation', resize: preprocessing.resize },
     workers: request.workers,
   });
   const progress = showProgress('features', loader.size, 'images', options.progress !== true);
   try {
-    for (const warning of loader.source.warnings) log.warn(warning);
+    for (const warning of images.warnings) log.warn(warning);
     const rows = expectedRows(model, loader.size, imageSize, { tap, positions });
     const sink = new MemoryFeatures(info, rows);
     const source = await collectFeatures(model, loader, sink, {
@@ -52,6 +63,7 @@ export async function imageFeatures(
       seed,
       imageSize,
       batchSize,
+      samples: kept,
       progress,
       ...(signal === undefined ? {} : { signal }),
     });
@@ -60,5 +72,6 @@ export async function imageFeatures(
   } finally {
     progress.stop();
     await loader.close();
+    images.close();
   }
 }

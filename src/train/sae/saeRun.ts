@@ -90,7 +90,8 @@ export class SaeRun {
    */
   static open(config: SaeTrainConfig, features: RunFeatures, options: SaeRunOptions): SaeRun {
     const { out } = options;
-    if (features.tap !== config.tap) {
+    // The ViTs' taps may be given with the prefix of the reference's wrapper.
+    if (![config.tap, config.tap.replace(/^0\./, '')].includes(features.tap)) {
       throw featureError(
         `the features were taken at tap ${features.tap}, the recipe says ${config.tap}`,
         'Collect features at that tap, or change the recipe.',
