@@ -33,6 +33,18 @@ export type Dictionary = {
   readonly relaxationMoments: readonly [tf.Tensor2D, tf.Tensor2D];
 };
 
+/** dW of the top of the file, from dR [K, C], W [K, M] and A [M, C]. Caller disposes. */
+export function mixtureGradient(
+  gradient: tf.Tensor2D,
+  mixture: tf.Tensor2D,
+  points: tf.Tensor2D,
+): tf.Tensor2D {
+  return tf.tidy(() => {
+    const free = tf.matMul(gradient, points, false, true);
+    return tf.sub(free, tf.sum(tf.mul(mixture, free), 1, true));
+  });
+}
+
 /** New mixture weights from weights after a free step: formula above. All [K, M]. Caller disposes. */
 export function toHull(moved: tf.Tensor2D, before: tf.Tensor2D): tf.Tensor2D {
   return tf.tidy(() => {
@@ -63,8 +75,7 @@ export function updateDictionary(
 ): Dictionary {
   return tf.tidy(() => {
     const { mixture, mixtureMoments: m, relaxation, relaxationMoments: l } = before;
-    const free = tf.matMul(gradient, points, false, true);
-    const mixtureGrad = tf.sub(free, tf.sum(tf.mul(mixture, free), 1, true)) as tf.Tensor2D;
+    const mixtureGrad = mixtureGradient(gradient, mixture, points);
     const learningRate = tf.div(scalars.learningRate, Math.sqrt(points.shape[0])) as tf.Scalar;
     const moved = adam(mixture, m[0], m[1], mixtureGrad, factor, { ...scalars, learningRate });
     const left = adam(relaxation, l[0], l[1], gradient, factor, scalars);
