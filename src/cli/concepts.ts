@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
 import { registerCard } from './conceptsCard.js';
 import { registerClasses } from './conceptsClasses.js';
+import { registerEdit } from './conceptsEdit.js';
 import { registerGallery } from './conceptsGallery.js';
 import { registerGraph } from './conceptsGraph.js';
+import { registerVersus } from './conceptsVersus.js';
 
 /** `fact concepts`: what the concepts of an autoencoder are, over a whole data set. */
 export function register(program: Command): void {
@@ -13,4 +15,6 @@ export function register(program: Command): void {
   registerCard(concepts);
   registerClasses(concepts);
   registerGraph(concepts);
+  registerVersus(concepts);
+  registerEdit(concepts);
 }

@@ -1,4 +1,6 @@
 /** Nodes and edges of a concept graph from its sums: pure arithmetic in float64. See graph.ts for what the numbers mean. */
+
+import { sumTerms } from '../ledger.js';
 import { type GraphEdge, type GraphNode, regionName } from './graph.js';
 import type { LevelSums } from './graphSums.js';
 
@@ -52,9 +54,9 @@ function conceptSources(
   ];
 }
 
-/** Edges into `to`, those that carry anything. */
-function edgesInto(to: string, sources: readonly Source[]): GraphEdge[] {
-  const absolute = sources.reduce((sum, s) => sum + s.positive - s.negative, 0);
+/** Edges into `to`, those that carry anything. `unseen`: sum of the absolute terms that become no edges. */
+function edgesInto(to: string, sources: readonly Source[], unseen = 0): GraphEdge[] {
+  const absolute = sources.reduce((sum, s) => sum + s.positive - s.negative, unseen);
   return sources
     .filter(({ positive, negative, presence }) => positive !== 0 || negative !== 0 || (presence ?? 0) !== 0)
     .map(({ from, positive, negative, presence }) => ({
@@ -83,7 +85,8 @@ function edgesOfLevel(input: BuildInput, l: number): GraphEdge[] {
     const added = constants[l].map((name, c) =>
       sourceOf(constantId(l, name), row.logitConstants[c], row.presenceConstants?.[c] ?? null),
     );
-    return edgesInto(to, [...below, ...added]);
+    const unseen = l === 0 && !input.hasRegions ? sumTerms(row.logits).absolute : 0;
+    return edgesInto(to, [...below, ...added], unseen);
   });
 }
 

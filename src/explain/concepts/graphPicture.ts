@@ -4,10 +4,10 @@
  * DejaVu Sans, which few fonts exceed.
  */
 import { AGAINST_COLOUR, FOR_COLOUR } from '../picture/colours.js';
-import { textWidth } from '../picture/glyphs.js';
 import { signed } from '../report/words.js';
 import type { ConceptGraph, GraphEdge, GraphNode } from './graph.js';
 import { worstHop } from './graphHops.js';
+import { escapeXml, GREY, svgDocument, words } from './graphSvg.js';
 
 /** What a graph is shown with. */
 export interface GraphPictureOptions {
@@ -31,8 +31,6 @@ const FULL = 470;
 const BAR = 6;
 const FOOT = 74;
 
-const INK = '#1a1a1a';
-const GREY = '#5a5a5a';
 const PAPER = '#f5f5f4';
 
 interface Placed {
@@ -62,28 +60,6 @@ function ordered(nodes: readonly GraphNode[]): GraphNode[] {
         ? (a.number ?? 0) - (b.number ?? 0)
         : b.share - a.share,
   );
-}
-
-function escapeXml(text: string): string {
-  return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
-}
-
-/** Cut to a width. */
-function fitted(text: string, size: number, room: number, bold = false): string {
-  let shown = text;
-  while (shown.length > 1 && textWidth(shown, size, bold) > room) shown = `${shown.slice(0, -2).trimEnd()}…`;
-  return shown;
-}
-
-function words(
-  text: string,
-  x: number,
-  y: number,
-  size: number,
-  { bold = false, colour = INK, room = Number.POSITIVE_INFINITY } = {},
-): string {
-  const weight = bold ? ' font-weight="700"' : '';
-  return `<text x="${x}" y="${y.toFixed(1)}" font-size="${size}"${weight} fill="${colour}">${escapeXml(fitted(text, size, room, bold))}</text>`;
 }
 
 /** Places the nodes of all columns, each column centred on the tallest. */
@@ -247,9 +223,7 @@ export function drawGraph(graph: ConceptGraph, options: GraphPictureOptions): st
   );
   const room = width - 2 * MARGIN;
   const note = `Width: share of what it leads to, so every column adds up to 100 % of the evidence. Red speaks for ${graph.target.name}, blue against it. Numbers: logits.`;
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height.toFixed(0)}" width="${width}" height="${height.toFixed(0)}" font-family="DejaVu Sans,Verdana,Arial,sans-serif" role="img" aria-label="${escapeXml(options.title)}">`,
-    `<rect width="${width}" height="${height.toFixed(0)}" fill="#fff"/>`,
+  return svgDocument(width, height, options.title, [
     words(options.title, MARGIN, 42, 26, { bold: true, room }),
     words(options.subtitle, MARGIN, 70, 15, { colour: GREY, room }),
     ...titles,
@@ -257,6 +231,5 @@ export function drawGraph(graph: ConceptGraph, options: GraphPictureOptions): st
     ...nodes,
     words(note, MARGIN, height - 38, 14, { colour: GREY, room }),
     words(graphSumsLine(graph), MARGIN, height - 17, 14, { colour: GREY, room }),
-    '</svg>\n',
-  ].join('\n');
+  ]);
 }

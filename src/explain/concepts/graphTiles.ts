@@ -27,6 +27,11 @@ export async function conceptTile(
   return jpegUrl(lit(photo, spotlight(map, photo.width, photo.height)));
 }
 
+/** The photograph itself, as a data URL. */
+export async function imageTile(image: ExplainImage, preprocessing: Preprocessing): Promise<string> {
+  return jpegUrl(photograph(image, preprocessing, SIZE));
+}
+
 /** A region of the photograph, the rest faint. */
 function regionPicture(photo: Picture, region: number): Picture {
   const box = regionBox(region, photo.height, photo.width);
