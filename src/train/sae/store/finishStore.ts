@@ -59,15 +59,21 @@ async function readBucket(writers: readonly Writer[], tap: number, bucket: numbe
   return rows;
 }
 
-/** Places of the rows of a bucket in their final order. */
-function finalOrder(rows: Buffer, size: number, positions: number, random: Random): Uint32Array {
-  const count = rows.length / size;
-  const keys = Float64Array.from(
-    { length: count },
+/**
+ * Final order of the rows of a bucket: `keys` (different for each row) are put into rising order, which forgets in what
+ * order the rows came, and then into a random one.
+ */
+export function finalOrder(keys: Float64Array, random: Random): Uint32Array {
+  const sorted = Uint32Array.from(keys, (_, i) => i).sort((a, b) => keys[a] - keys[b]);
+  return random.permutation(keys.length).map((i) => sorted[i]);
+}
+
+/** Image and position of each row as one number. */
+function keysOf(rows: Buffer, size: number, positions: number): Float64Array {
+  return Float64Array.from(
+    { length: rows.length / size },
     (_, i) => rows.readInt32LE(i * size) * positions + rows.readInt32LE(i * size + 4),
   );
-  const sorted = Uint32Array.from({ length: count }, (_, i) => i).sort((a, b) => keys[a] - keys[b]);
-  return random.permutation(count).map((i) => sorted[i]);
 }
 
 /** Sum of the squares of stored features. */
@@ -127,7 +133,7 @@ async function makeShard(
   const rows = await readBucket(writers, tap, bucket);
   if (rows.length === 0) return { shard: null, squares: 0 };
   const size = rowBytes(channels, dtype);
-  const order = finalOrder(rows, size, positions, new Random(seed, SHUFFLE_STREAM, tap, bucket));
+  const order = finalOrder(keysOf(rows, size, positions), new Random(seed, SHUFFLE_STREAM, tap, bucket));
   const hash = createHash('sha256');
   const blocks = new BlockSums();
   let squares = 0;

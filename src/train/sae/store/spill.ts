@@ -7,7 +7,7 @@ import { mkdirSync, statSync, truncateSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeError } from '../../../core/atomicFile.js';
-import { systemCodeOf } from '../../../core/errors.js';
+import { FactError } from '../../../core/errors.js';
 import { damaged } from './storeErrors.js';
 
 /** Bytes of rows held back before they are written. */
@@ -68,7 +68,7 @@ export class Spill {
       mkdirSync(folder, { recursive: true });
       for (let owner = 0; owner < this.sizes.length; owner++) this.cut(owner);
     } catch (error) {
-      throw systemCodeOf(error) === undefined ? error : writeError(folder, error);
+      throw error instanceof FactError ? error : writeError(folder, error);
     }
   }
 

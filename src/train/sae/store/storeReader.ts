@@ -216,8 +216,10 @@ class StoreReader implements FeatureSource {
         const place = start + page.first * this.rowBytes;
         for (let done = 0; done < target.length; ) {
           const { bytesRead } = await handle.read(target, done, target.length - done, place + done);
-          if (bytesRead === 0)
-            throw damaged(path, place + done, 'the file ends here, it was cut since it was opened');
+          if (bytesRead === 0) {
+            const { size } = await handle.stat();
+            throw damaged(path, size, 'the file ends here, it was cut since it was opened');
+          }
           done += bytesRead;
         }
       }

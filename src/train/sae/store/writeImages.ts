@@ -11,7 +11,7 @@ import type { ImageSource } from '../../../data/imageSource.js';
 import { subset } from '../../../data/subset.js';
 import type { TappedModel } from '../../../explain/sae.js';
 import { TapReader, type TapRows } from '../tapReader.js';
-import { TAG_BYTES } from './shardFile.js';
+import { type StoreDtype, TAG_BYTES } from './shardFile.js';
 import { Spill } from './spill.js';
 import { rowBytes } from './storeBytes.js';
 import { unusableFeature } from './storeErrors.js';
@@ -59,8 +59,8 @@ function emptyState(plan: StorePlan): WriterState {
 }
 
 /** Throws FactError E_FEATURE_NAN, E_FEATURE_OVERFLOW (f16) for the first image that has such a value. */
-function checkValues(plan: StorePlan, tap: string, batch: Batch, values: Float32Array): void {
-  const limit = plan.request.dtype === 'f16' ? HALF_LIMIT : Number.POSITIVE_INFINITY;
+function checkValues(dtype: StoreDtype, tap: string, batch: StoredBatch, values: Float32Array): void {
+  const limit = dtype === 'f16' ? HALF_LIMIT : Number.POSITIVE_INFINITY;
   const at = values.findIndex((value) => !(Math.abs(value) < limit));
   if (at < 0) return;
   const image = batch.keys[Math.floor((at * batch.size) / values.length)];
@@ -68,17 +68,20 @@ function checkValues(plan: StorePlan, tap: string, batch: Batch, values: Float32
   throw unusableFeature(code, tap, image, values[at]);
 }
 
-/** Puts the rows of a batch at one tap into the buckets. Throws FactError E_FEATURE_*, E_WRITE. */
-async function store(
+/** A batch as far as its rows need it; `samples` are numbers within the data set. */
+export type StoredBatch = Pick<Batch, 'samples' | 'keys' | 'size'>;
+
+/** Puts the rows of a batch at one tap into random buckets. Throws FactError E_FEATURE_*, E_WRITE. */
+export async function storeRows(
   spill: Spill,
-  plan: StorePlan,
+  plan: Pick<StorePlan, 'taps' | 'request'>,
   place: number,
-  batch: Batch,
+  batch: StoredBatch,
   rows: TapRows,
 ): Promise<void> {
   const { tap, kept, buckets, channels } = plan.taps[place];
   const { dtype, seed } = plan.request;
-  checkValues(plan, tap, batch, rows.values);
+  checkValues(dtype, tap, batch, rows.values);
   const { buffer, byteOffset, byteLength } = rows.values;
   const bytes = dtype === 'f16' ? toFloat16(rows.values) : new Uint8Array(buffer, byteOffset, byteLength);
   const size = rowBytes(channels, dtype) - TAG_BYTES;
@@ -165,7 +168,7 @@ export async function writeImages(
   };
   type Reading = { readonly batch: Batch; readonly rows: Promise<readonly TapRows[]> };
   const finish = async ({ batch, rows }: Reading): Promise<void> => {
-    for (const [place, found] of (await rows).entries()) await store(spill, plan, place, batch, found);
+    for (const [place, found] of (await rows).entries()) await storeRows(spill, plan, place, batch, found);
     stored = batch.index + 1;
     progress.update(Math.min(stored * request.imageBatch, numbers.length));
     if (performance.now() - saved > checkpointMs) await checkpoint();
