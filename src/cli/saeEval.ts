@@ -50,7 +50,7 @@ interface Subject {
   readonly saes: readonly NamedSae[];
 }
 
-/** Measures and compares; null where a signal stopped it. */
+/** Measures and compares. Rejects with the signal's reason where it stops the work. */
 async function measure(
   context: CliContext,
   { model, modelFolder, saes: [own, ...others] }: Subject,
@@ -69,6 +69,9 @@ async function measure(
   const progress = showProgress('evaluating', loader.size, 'images', context.quiet);
   try {
     for (const warning of loader.source.warnings) context.log.warn(warning);
+    context.log.info(
+      `network ${spec.arch} of ${modelFolder}, ${own.sae.latents} concepts at ${own.sae.tap}, ${loader.size} images`,
+    );
     const engine = currentEngine()?.name ?? 'none';
     const identity = JSON.stringify({
       model: spec.weightsHash ?? resolve(modelFolder),

@@ -23,6 +23,8 @@ export interface SaeEvaluationOptions {
   readonly resume?: EvaluationState | null;
   /** Told the state from time to time, and when the work is stopped or done. */
   readonly save?: (state: EvaluationState) => void;
+  /** Time between two of them. Default: 30 s. */
+  readonly saveEveryMs?: number;
   readonly progress?: Progress;
   readonly signal?: AbortSignal;
 }
@@ -41,14 +43,14 @@ export const PIXEL_CONCEPTS = 5;
 /** Time between two states, so that writing them costs little beside the work. */
 const SAVE_INTERVAL_MS = 30_000;
 
-/** SHA-256 over the weights of an autoencoder and its k. */
+/** SHA-256 over the weights of an autoencoder, its k and its threshold. */
 export async function hashSae(sae: Sae): Promise<string> {
   const hashes: string[] = [];
   for (const tensor of [sae.encoder, sae.decoder]) {
     const values = (await tensor.data()) as Float32Array;
     hashes.push(sha256(new Uint8Array(values.buffer, values.byteOffset, values.byteLength)));
   }
-  return sha256([...hashes, sae.k].join('\n'));
+  return sha256([...hashes, sae.k, sae.threshold].join('\n'));
 }
 
 /**
@@ -76,7 +78,9 @@ export async function evaluateSae(
   let batches = resume?.batches ?? 0;
   const broken = (): EvaluationState['broken'] => {
     const met = [...(resume?.broken ?? []), ...loader.broken];
-    return [...new Map(met.map((image) => [image.sample, image])).values()];
+    return [...new Map(met.map((image) => [image.sample, image])).values()].sort(
+      (a, b) => a.sample - b.sample,
+    );
   };
   const save = (): void => options.save?.({ batches, broken: broken(), sums: statistics.save() });
   try {
@@ -91,7 +95,7 @@ export async function evaluateSae(
         await statistics.add(image, batch.images.subarray(i * pixelsAnImage, (i + 1) * pixelsAnImage));
       batches = batch.index + 1;
       progress.update(statistics.images);
-      if (Date.now() - lastSave < SAVE_INTERVAL_MS) continue;
+      if (Date.now() - lastSave < (options.saveEveryMs ?? SAVE_INTERVAL_MS)) continue;
       save();
       lastSave = Date.now();
     }

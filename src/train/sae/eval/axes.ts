@@ -13,7 +13,7 @@ export interface Axis {
 export const WIDTH = 640;
 const HEIGHT = 340;
 const LEFT = 66;
-const RIGHT = 18;
+const RIGHT = 28;
 const TOP = 14;
 const BOTTOM = 52;
 /** Ticks that an axis has at most. */
@@ -41,7 +41,7 @@ export function ticksOf({ from, to, isLog }: Pick<Axis, 'from' | 'to' | 'isLog'>
   }
   const step = niceStep(to - from, MOST_TICKS);
   const ticks: number[] = [];
-  for (let i = Math.ceil(from / step - 1e-9); i * step <= to + 1e-9 * step; i++) ticks.push(i * step);
+  for (let i = Math.ceil(from / step - 1e-9); i * step <= to + 1e-9 * step; i++) ticks.push(i * step + 0);
   return ticks;
 }
 

@@ -2,9 +2,10 @@
 import { escapeHtml } from '../../../explain/report/page.js';
 import type { SaeEvaluation } from './evaluationSchema.js';
 import { amount, headlineMatch, orNone, percent, whole } from './evaluationText.js';
-import { histogram } from './histogram.js';
-import { barPlot, figure, linePlot } from './plots.js';
+import { histogram, logHistogram } from './histogram.js';
+import { barPlot, dotPlot, figure, linePlot } from './plots.js';
 import { stabilityFigures } from './stabilityFigures.js';
+import { TOO_ACTIVE } from './statistics.js';
 
 const STYLE = `
 :root{color-scheme:light}*{box-sizing:border-box}
@@ -16,10 +17,10 @@ h1{font-size:1.5rem;margin:0 0 .3rem}h2{font-size:1.25rem;margin:2rem 0 .3rem;bo
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr));gap:1.6rem 2rem}
 figure{margin:0}figure>svg{display:block;width:100%;height:auto}figcaption{font-size:.9rem;color:#333;margin-top:.3rem}
 svg text{font:13px system-ui,sans-serif;fill:#333}svg .label{font-size:14px;fill:#1a1a1a}svg .note{font-size:13px;fill:#1a1a1a}
-svg .axis{stroke:#1a1a1a;fill:none}svg .grid{stroke:#e4e4e4;fill:none}svg .bar{fill:#5b8db8}svg .mark{stroke:#b2182b;stroke-width:1.5;stroke-dasharray:4 3;fill:none}
+svg .axis{stroke:#1a1a1a;fill:none}svg .grid{stroke:#e4e4e4;fill:none}svg .bar{fill:#5b8db8}svg .dots{fill:none;stroke:#2166ac;stroke-width:4.5;stroke-linecap:round;opacity:.35}svg .mark{stroke:#b2182b;stroke-width:1.5;stroke-dasharray:4 3;fill:none}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;font-size:.86rem;margin:.2rem 0 0 3.5rem}.legend svg{margin-right:.4rem}
-table{border-collapse:collapse;font-size:.92rem;width:100%}td,th{padding:.25rem .9rem .25rem 0;text-align:left;vertical-align:top;border-bottom:1px solid #e4e4e4}td.n,th.n{text-align:right;white-space:nowrap}
-.wide{overflow-x:auto}`;
+table{border-collapse:collapse;font-size:.92rem;width:100%}td,th{padding:.25rem .9rem .25rem 0;text-align:left;vertical-align:top;border-bottom:1px solid #e4e4e4}td.n,th.n{text-align:right}td.n{white-space:nowrap}
+.wide{overflow-x:auto;margin-top:1.2rem}`;
 
 function card(value: string, meaning: string): string {
   return `<li><b>${escapeHtml(value)}</b><span>${escapeHtml(meaning)}</span></li>`;
@@ -61,6 +62,7 @@ function cards(e: SaeEvaluation): string {
 
 /** Few enough bars that their heights mean something. */
 const BINS = 32;
+const MOST_DOTS = 2500;
 
 function decisions(e: SaeEvaluation): string {
   const { coverage, conceptsTo80Images, conceptsTo80Quantiles } = e.contributions;
@@ -87,7 +89,7 @@ function decisions(e: SaeEvaluation): string {
           marks: [
             {
               at: e.contributions.conceptsTo80 ?? 0,
-              text: `80 % at ${orNone(e.contributions.conceptsTo80, amount)}`,
+              text: `80 % after ${orNone(e.contributions.conceptsTo80, amount)}`,
             },
           ],
         }),
@@ -121,76 +123,99 @@ function decisions(e: SaeEvaluation): string {
   return figures.join('');
 }
 
-function concepts(e: SaeEvaluation): string {
-  const { log10Density } = e.activity;
-  const figures = [
-    figure(
-      'How often a concept is active',
-      barPlot({
-        title: 'Density histogram',
-        x: { label: 'share of all positions (logarithmic)', format: (v) => shareOf(v) },
-        yLabel: 'concepts (number)',
-        histogram: log10Density,
-        marks: [{ at: Math.log10(0.6), text: 'too active' }],
-      }),
-      `Left: rare, specific concepts. Right: concepts that are active nearly everywhere and so tell little (${whole(e.activity.tooActive.length)} at 60 % of the positions or more). ${whole(e.activity.dead)} concepts are never active and not drawn.`,
-    ),
-  ];
-  const effective = e.concepts.effectiveClasses.filter((value) => value !== null);
-  if (effective.length > 0) {
-    const top = Math.log10(Math.max(2, e.data.classes));
-    const median = e.labels.effectiveClassesQuantiles?.median ?? 1;
-    figures.push(
-      figure(
-        'How many classes a concept serves',
-        barPlot({
-          title: 'Histogram of effective classes',
-          x: { label: 'effective number of classes (logarithmic)', format: (v) => amount(10 ** v) },
-          yLabel: 'concepts (number)',
-          histogram: histogram(effective.map(Math.log10), 0, top, BINS),
-          marks: [{ at: Math.log10(median), text: `median ${amount(median)}` }],
-        }),
-        `1 means that a concept is present in images of one class only; ${whole(e.data.classes)} that it is as present in every class. It is exp of the entropy of how a concept’s presence spreads over the labels.`,
-      ),
-    );
-  }
-  const sizes = e.concepts.meanPositions.filter((value) => value !== null);
-  if (sizes.length > 0 && e.data.positions > 1) {
-    const pixels = e.spatial.pixels;
-    figures.push(
-      figure(
-        'How large a concept is in the image',
-        barPlot({
-          title: 'Histogram of spatial size',
-          x: { label: 'of the positions of the layer (%)' },
-          yLabel: 'concepts (number)',
-          histogram: histogram(
-            sizes.map((size) => (100 * size) / e.data.positions),
-            0,
-            100,
-            BINS,
-          ),
-          marks: [
-            {
-              at: e.spatial.positions.meanPercent ?? 0,
-              text: `mean ${orNone(e.spatial.positions.meanPercent, (v) => percent(v, 1))}`,
-            },
-          ],
-        }),
-        `The fewest of the ${whole(e.data.positions)} positions that hold 80 % of a concept’s activation in an image, mean over the images in which it is present.${
-          pixels === null
-            ? ''
-            : ` Counted in pixels that contribute to it, ${percent(pixels.meanPercent, 1)} of the image (sample of ${whole(pixels.images)} images).`
-        }`,
-      ),
-    );
-  }
-  return figures.join('');
+function densities(e: SaeEvaluation): string {
+  const { edges, counts } = e.activity.log10Density;
+  return figure(
+    'How often a concept is active',
+    barPlot({
+      title: 'Density histogram',
+      x: { label: 'share of all positions (logarithmic)', isLog: true, format: shareText },
+      yLabel: 'concepts (number)',
+      histogram: { edges: edges.map((edge) => 10 ** edge), counts },
+      marks: [{ at: TOO_ACTIVE, text: 'too active' }],
+    }),
+    `Left: rare, specific concepts. Right: concepts that are active nearly everywhere and so tell little (${whole(e.activity.tooActive.length)} at 60 % of the positions or more). ${e.activity.dead === 0 ? 'No concept is dead' : `${whole(e.activity.dead)} concepts are never active (dead) and not drawn`}.`,
+  );
 }
 
-function shareOf(log10: number): string {
-  const value = 100 * 10 ** log10;
-  return `${value >= 0.001 ? Number(value.toPrecision(1)) : value.toExponential(0)} %`;
+/** At least 2, so that a logarithmic axis has a length. */
+function mostClasses(e: SaeEvaluation): number {
+  return Math.max(2, e.data.classes);
+}
+
+function classesServed(e: SaeEvaluation): string {
+  const effective = e.concepts.effectiveClasses.filter((value) => value !== null);
+  if (effective.length === 0) return '';
+  const median = e.labels.effectiveClassesQuantiles?.median ?? 1;
+  return figure(
+    'How many classes a concept serves',
+    barPlot({
+      title: 'Histogram of effective classes',
+      x: { label: 'effective number of classes (logarithmic)', isLog: true },
+      yLabel: 'concepts (number)',
+      histogram: logHistogram(effective, 1, mostClasses(e), BINS),
+      marks: [{ at: median, text: `median ${amount(median)}` }],
+    }),
+    `1: a concept is present in images of one class only. ${whole(e.data.classes)}: it is as present in every class. It is exp of the entropy of how a concept’s presence spreads over the labels.`,
+  );
+}
+
+function useAndClasses(e: SaeEvaluation): string {
+  const positions = e.data.images * e.data.positions;
+  const all = e.concepts.effectiveClasses.flatMap((classes, c) =>
+    classes === null ? [] : [[e.concepts.activePositions[c] / positions, classes] as const],
+  );
+  if (all.length < 2) return '';
+  const step = Math.max(1, all.length / MOST_DOTS);
+  const dots = Array.from({ length: Math.floor(all.length / step) }, (_, i) => all[Math.floor(i * step)]);
+  return figure(
+    'How often, and for how many classes',
+    dotPlot({
+      title: 'Concepts by how often they are active and how many classes they serve',
+      x: {
+        label: 'share of all positions (logarithmic)',
+        isLog: true,
+        from: 10 ** e.activity.log10Density.edges[0],
+        to: 1,
+        format: shareText,
+      },
+      y: { label: 'effective classes (logarithmic)', isLog: true, from: 1, to: mostClasses(e) },
+      dots,
+    }),
+    `One dot a concept${dots.length < all.length ? ` (${whole(dots.length)} of ${whole(all.length)})` : ''}. Low: concepts of one or few classes; low and to the right are those worth looking at first: specific and often used. Of very rare concepts the number of classes is a rough count of few images.`,
+  );
+}
+
+function sizes(e: SaeEvaluation): string {
+  const found = e.concepts.meanPositions.filter((value) => value !== null);
+  if (found.length === 0 || e.data.positions < 2) return '';
+  const percents = found.map((size) => (100 * size) / e.data.positions);
+  const { pixels, positions } = e.spatial;
+  return figure(
+    'How large a concept is in the image',
+    barPlot({
+      title: 'Histogram of spatial size',
+      x: { label: 'of the positions of the layer (%)' },
+      yLabel: 'concepts (number)',
+      histogram: histogram(percents, 0, Math.min(100, 10 * Math.ceil(Math.max(...percents) / 10)), BINS),
+      marks: [
+        {
+          at: positions.meanPercent ?? 0,
+          text: `mean ${orNone(positions.meanPercent, (v) => percent(v, 1))}`,
+        },
+      ],
+    }),
+    `The fewest of the ${whole(e.data.positions)} positions that hold 80 % of a concept’s activation in an image, mean over the images in which it is present.${
+      pixels === null
+        ? ''
+        : ` A position sees many pixels: counted in those that contribute to it, ${percent(pixels.meanPercent, 1)} of the image (sample of ${whole(pixels.images)} images).`
+    }`,
+  );
+}
+
+function shareText(share: number): string {
+  const value = 100 * share;
+  return `${value >= 0.0009 ? Number(value.toPrecision(1)) : value.toExponential(0)} %`;
 }
 
 function row(name: string, value: string, meaning: string): string {
@@ -272,7 +297,7 @@ export function evaluationPage(e: SaeEvaluation): string {
 <p class="quiet">${escapeHtml(`${whole(autoencoder.latents)} concepts at ${autoencoder.tap} of ${model.arch} (${whole(autoencoder.channels)} channels, ${whole(data.positions)} positions, at most ${autoencoder.k} concepts a position), measured on ${whole(data.images)} images of ${whole(data.classes)} classes${data.broken.length > 0 ? `; ${whole(data.broken.length)} could not be read` : ''}.`)}</p></header>
 <main>${cards(e)}
 <h2>Decisions</h2><div class="figures">${decisions(e)}</div>
-<h2>Concepts</h2><div class="figures">${concepts(e)}</div>
+<h2>Concepts</h2><div class="figures">${densities(e)}${classesServed(e)}${useAndClasses(e)}${sizes(e)}</div>
 ${stabilityFigures(e)}
 <h2>All numbers</h2>${table(e)}
 ${broken.length === 0 ? '' : `<h2>Skipped</h2><ul>${broken.slice(0, 100).join('')}</ul>`}</main>

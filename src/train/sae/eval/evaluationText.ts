@@ -6,8 +6,9 @@ export const percent = (value: number, digits = 2): string => `${value.toFixed(d
 /** A count with its thousands set off. */
 export const whole = (value: number): string => value.toLocaleString('en-US');
 
-/** A number of the size 1 to 1000 with one digit; smaller ones with two. */
+/** A number of the size 1 to 1000 with one digit; smaller ones with two, whole ones without. */
 export function amount(value: number): string {
+  if (Number.isInteger(value)) return whole(value);
   return value.toFixed(Math.abs(value) >= 10 ? 1 : 2);
 }
 

@@ -62,3 +62,10 @@ export function histogram(values: Iterable<number>, from: number, to: number, bi
   }
   return { edges: Array.from({ length: bins + 1 }, (_, i) => from + ((to - from) * i) / bins), counts };
 }
+
+/** The same with bins of one factor each; `from` above 0. */
+export function logHistogram(values: Iterable<number>, from: number, to: number, bins: number): Histogram {
+  const logs = Array.from(values, Math.log);
+  const { edges, counts } = histogram(logs, Math.log(from), Math.log(to), bins);
+  return { edges: edges.map((edge, i) => (i === 0 ? from : i === bins ? to : Math.exp(edge))), counts };
+}

@@ -1,4 +1,4 @@
-/** The two kinds of plots of an evaluation's page: bars of a histogram, and lines. */
+/** The kinds of plots of an evaluation's page: bars of a histogram, lines, dots. */
 import { escapeHtml } from '../../../explain/report/page.js';
 import { type Axis, fixed, placeX, placeY, plot, WIDTH } from './axes.js';
 import type { Histogram } from './histogram.js';
@@ -29,7 +29,7 @@ export interface BarPlot {
   readonly marks?: readonly Mark[];
 }
 
-/** Bars of a histogram; edges are in the units of the x axis. */
+/** Bars of a histogram; edges are in the units of the x axis (of a logarithmic one too). */
 export function barPlot({ title, x, yLabel, histogram, marks = [] }: BarPlot): string {
   const { edges, counts } = histogram;
   const xAxis: Axis = { ...x, from: edges[0], to: edges[edges.length - 1] };
@@ -82,6 +82,19 @@ export function linePlot({ title, x, y, lines, marks = [] }: LinePlot): string {
       ? ''
       : `<p class="legend">${lines.map(({ name, isBaseline }, i) => `<span><svg width="26" height="10" aria-hidden="true"><path d="M1 5H25" stroke="${drawn[i].colour}" stroke-width="2.5"${isBaseline ? ' stroke-dasharray="5 4"' : ''}/></svg>${escapeHtml(name)}</span>`).join('')}</p>`;
   return plot(title, x, y, drawn.map(({ svg }) => svg).join('') + markLines(marks, x, y)) + legend;
+}
+
+export interface DotPlot {
+  readonly title: string;
+  readonly x: Axis;
+  readonly y: Axis;
+  readonly dots: readonly (readonly [number, number])[];
+}
+
+/** A dot for each pair of values. */
+export function dotPlot({ title, x, y, dots }: DotPlot): string {
+  const drawn = dots.map(([px, py]) => `M${fixed(placeX(x, px))} ${fixed(placeY(y, py))}h0`).join('');
+  return plot(title, x, y, `<path d="${drawn}" class="dots"/>`);
 }
 
 /** A plot with its heading and the sentence below it. */
