@@ -29,7 +29,7 @@ async function run(context: CliContext, texts: readonly string[], flags: Gallery
         },
     { concepts, by: 'contribution', out },
   );
-  if (gallery !== null && (status === 0 || status === 1)) context.print(textOf(gallery, out), gallery);
+  if (gallery !== null) context.print(textOf(gallery, out), gallery);
   return status;
 }
 

@@ -87,7 +87,7 @@ async function fromData(context: CliContext, flags: ClassesFlags, signal: AbortS
   }
 }
 
-/** The class and the concept that are asked for. Throws FactError E_CLASS, E_CONCEPT, E_USAGE. */
+/** The class and the concept that are asked for. Throws FactError E_CLASS, E_CONCEPT_UNKNOWN, E_USAGE. */
 function checkWanted(
   flags: ClassesFlags,
   { spec, latents }: { readonly spec: Found['spec']; readonly latents: number },

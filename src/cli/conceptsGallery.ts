@@ -17,7 +17,7 @@ import { type ConceptsFlags, openConcepts, withData, withNetwork } from './conce
 import { type CliContext, parseCount, runVerb, usageError, verb } from './context.js';
 import { toleranceOf } from './explainOptions.js';
 import { needDataDir } from './saeOptions.js';
-import { withSignals } from './signals.js';
+import { stoppable } from './signals.js';
 import { packageVersion } from './version.js';
 
 const DEFAULT_OUT = 'concepts';
@@ -68,7 +68,7 @@ export interface GalleryChoice {
   readonly out: string;
 }
 
-/** Opens what the options name and makes the gallery. @returns null where a signal stopped it, said so already */
+/** Opens what the options name and makes the gallery; `gallery` is null where a signal stopped it, which is said. */
 export async function makeGalleryFor(
   context: CliContext,
   flags: GalleryFlags,
@@ -84,8 +84,9 @@ export async function makeGalleryFor(
     const data = await openConceptData(dataDir, model.spec, flags);
     for (const warning of data.source.warnings) context.log.warn(warning);
     if (!data.isLabelled) context.log.info('the images have no labels that the network knows');
+    let gallery: Gallery | null = null;
     try {
-      return await withSignals(async (signal, exitStatus) => {
+      const status = await stoppable(context, async (signal, exitStatus) => {
         const run = await runGallery(
           { model, sae: concepts.sae, data, engine: engineName() },
           {
@@ -101,10 +102,14 @@ export async function makeGalleryFor(
             },
             signal,
             progress: (title, total, unit) => showProgress(title, total, unit, context.quiet),
+            onWait: (holder) => context.log.info(`waiting for ${holder}, which works on ${choice.out}`),
           },
         );
-        return { status: tell(context, run, choice, data.source.size) ?? exitStatus(), gallery: run.gallery };
+        const found = tell(context, run, choice, data.source.size);
+        if (found !== null) gallery = run.gallery;
+        return found ?? exitStatus();
       });
+      return { status, gallery };
     } finally {
       await data.close();
     }
@@ -124,7 +129,7 @@ function tell(context: CliContext, run: GalleryRun, choice: GalleryChoice, size:
   const { resumed, gallery } = run;
   if (resumed.images > 0)
     context.log.info(`${counted(resumed.images)} images were counted by an earlier run`);
-  if (resumed.cards > 0) context.log.info(`${resumed.cards} cards were drawn by an earlier run`);
+  if (resumed.concepts > 0) context.log.info(`${resumed.concepts} concepts were drawn by an earlier run`);
   for (const one of gallery?.skipped ?? []) context.log.warn(`skipped: ${one.message}`);
   if (!run.isStopped && gallery !== null) return gallery.summary.failed > 0 ? 1 : 0;
   const done =
@@ -142,7 +147,7 @@ async function run(context: CliContext, flags: GalleryVerbFlags): Promise<number
   const concepts =
     flags.concepts === undefined ? { top: flags.top ?? DEFAULT_TOP } : parseConcepts([flags.concepts]);
   const { status, gallery } = await makeGalleryFor(context, flags, { concepts, by: flags.by, out });
-  if (gallery === null || (status !== 0 && status !== 1)) return status;
+  if (gallery === null) return status;
   const lines = gallery.concepts
     .slice(0, LINES)
     .map((card) => `concept ${card.concept}: ${conceptHeadline(card)}`);

@@ -24,7 +24,7 @@ function classSection(entry: ClassEntry, cards: PageCards | null): string {
   const items = entry.concepts.map(({ concept, meanContribution, share, sharedWith }) => {
     const others =
       sharedWith.length === 0 ? '' : `<br>also ${escapeHtml(sharedWith.map((one) => one.name).join(', '))}`;
-    return `<li>${picture(concept, cards)}<b class="${share < 0 ? 'against' : ''}">${signedPercent(share)}</b> concept ${concept}<br>${signed(meanContribution)} on average${others}</li>`;
+    return `<li>${picture(concept, cards)}<b class="${share < 0 ? 'against' : ''}">${signedPercent(share)}</b><br>concept ${concept}<br>${signed(meanContribution)} on average${others}</li>`;
   });
   const right = entry.correct === null ? '' : `, ${entry.correct} of them right`;
   const constants = entry.meanOfConstants === 0 ? '' : `, constants ${signed(entry.meanOfConstants)}`;

@@ -25,12 +25,12 @@ export function rankConcepts(totals: ConceptTotals, by: GalleryOrder, count: num
     .slice(0, count);
 }
 
-/** Concepts that a user names, each once, in the given order. Throws FactError E_CONCEPT where one does not exist. */
+/** Concepts that a user names, each once, in the given order. Throws FactError E_CONCEPT_UNKNOWN where one does not exist. */
 export function checkConcepts(wanted: readonly number[], latents: number): number[] {
   const bad = wanted.find((concept) => !Number.isInteger(concept) || concept < 0 || concept >= latents);
   if (bad === undefined) return [...new Set(wanted)];
   throw new FactError({
-    code: 'E_CONCEPT',
+    code: 'E_CONCEPT_UNKNOWN',
     message: `there is no concept ${bad}: the autoencoder has ${latents}`,
     remedy: `Give numbers from 0 to ${latents - 1}.`,
     exitCode: 2,

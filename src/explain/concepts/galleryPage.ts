@@ -36,7 +36,7 @@ function itemOf(card: ConceptCard): Item {
 /** Script of the page: what is typed chooses, a button shows more. Kept free of anything but the page's own data. */
 const SCRIPT = `
 const items=JSON.parse(document.getElementById('items').textContent),list=document.getElementById('list'),more=document.getElementById('more'),found=document.getElementById('found'),search=document.getElementById('search'),sort=document.getElementById('sort');
-const STEP=60,pad=(n,d)=>String(n).padStart(d,'0'),percent=s=>{const v=100*s;return(v>0&&v<1?v.toPrecision(1):v.toFixed(0))+' %'};
+const STEP=60,pad=(n,d)=>String(n).padStart(d,'0'),percent=s=>{const v=100*s;return(v>=10||v===0?v.toFixed(0):v.toPrecision(2))+' %'};
 let chosen=[],shown=0;
 function entry([concept,title,,evidence,active,samples]){const li=document.createElement('li'),a=document.createElement('a'),mosaic=document.createElement('div');a.href='cards/'+pad(concept,5)+'.html';mosaic.className='mosaic';
 for(const s of samples){const img=document.createElement('img');img.loading='lazy';img.width=img.height=216;img.alt='concept '+concept;img.src='cutouts/'+pad(concept,5)+'/'+pad(s,7)+'.webp';mosaic.append(img)}

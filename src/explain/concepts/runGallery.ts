@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { FactError } from '../../core/errors.js';
+import { withFileLock } from '../../core/fileLock.js';
 import { type Progress, silentProgress } from '../../core/progress.js';
 import type { BcosModel } from '../../models/bcosModel.js';
 import type { Sae } from '../sae.js';
@@ -17,7 +18,7 @@ import {
   rankConcepts,
   tablesOf,
 } from './gallery.js';
-import { type DrawnConcept, GalleryFolder, TOTALS_FILE } from './galleryFolder.js';
+import { checkGalleryTarget, type DrawnConcept, GalleryFolder, TOTALS_FILE } from './galleryFolder.js';
 import type { Gallery, Neighbour } from './gallerySchema.js';
 import { classNeighbours, decoderNeighbours } from './neighbours.js';
 import { PresenceMaps } from './presenceMaps.js';
@@ -61,14 +62,16 @@ export interface GalleryOptions {
   readonly signal: AbortSignal;
   readonly progress?: (title: string, total: number, unit: string) => Progress;
   readonly saveEveryMs?: number;
+  /** Told once where another process works on the same folder. */
+  readonly onWait?: (holder: string) => void;
 }
 
 export interface GalleryRun {
   /** Null where the run was stopped before the pass was done. */
   readonly gallery: Gallery | null;
   readonly isStopped: boolean;
-  /** Images and cards that an earlier run had done. */
-  readonly resumed: { readonly images: number; readonly cards: number };
+  /** Images counted and concepts drawn by an earlier run. */
+  readonly resumed: { readonly images: number; readonly concepts: number };
   /** Images counted so far. */
   readonly images: number;
 }
@@ -277,34 +280,47 @@ function writeGallery(
   return gallery;
 }
 
+async function makeIn(
+  folder: GalleryFolder,
+  wanted: readonly number[] | null,
+  subject: GallerySubject,
+  options: GalleryOptions,
+): Promise<GalleryRun> {
+  const run = await totalsOf(subject, folder, options);
+  const images = run.totals.images;
+  if (!run.place.isDone)
+    return { gallery: null, isStopped: true, resumed: { images: run.resumed, concepts: 0 }, images };
+  const top = 'top' in options.concepts ? options.concepts.top : 0;
+  const chosen = wanted ?? rankConcepts(run.totals, options.by, top);
+  const told = await tellOf(chosen, run, subject, options.tolerance);
+  const mentioned = mentionedIn(told);
+  const context = contextOf(subject, run, options);
+  const done = folder.begin({ key: run.key, context, chosen, mentioned });
+  const drawing = { totals: run.totals, subject, folder, options };
+  const drawn = await drawConcepts(chosen, mentioned, done, drawing);
+  const gallery = writeGallery(run, drawn, told, context, drawing);
+  const isStopped = options.signal.aborted && drawn.size < chosen.length + mentioned.length;
+  if (!isStopped) folder.finish();
+  return { gallery, isStopped, resumed: { images: run.resumed, concepts: done.length }, images };
+}
+
 /**
  * Makes a gallery: one pass over the data set, then the cards of the chosen concepts. The folder of `out` appears when
  * all is done; what a stopped or killed run did is gone on with by the next of the same settings, with the same bytes as
- * an undisturbed one in the end. Throws FactError E_CONCEPT, E_OUT_EXISTS, E_CONCEPTS_FROM and what `runTotals` throws.
+ * an undisturbed one in the end. A second process for the same folder waits for the first.
+ * Throws FactError E_CONCEPT_UNKNOWN, E_OUT_EXISTS, E_CONCEPTS_FROM and what `runTotals` throws.
  */
 export async function runGallery(subject: GallerySubject, options: GalleryOptions): Promise<GalleryRun> {
-  const { sae } = subject;
-  const { by, tolerance, signal } = options;
-  const wanted = 'top' in options.concepts ? null : checkConcepts(options.concepts, sae.latents);
-  const folder = new GalleryFolder(options.out);
-  try {
-    const run = await totalsOf(subject, folder, options);
-    const images = run.totals.images;
-    if (!run.place.isDone)
-      return { gallery: null, isStopped: true, resumed: { images: run.resumed, cards: 0 }, images };
-    const top = 'top' in options.concepts ? options.concepts.top : 0;
-    const chosen = wanted ?? rankConcepts(run.totals, by, top);
-    const told = await tellOf(chosen, run, subject, tolerance);
-    const mentioned = mentionedIn(told);
-    const context = contextOf(subject, run, options);
-    const done = folder.begin({ key: run.key, context, chosen, mentioned });
-    const drawing = { totals: run.totals, subject, folder, options };
-    const drawn = await drawConcepts(chosen, mentioned, done, drawing);
-    const gallery = writeGallery(run, drawn, told, context, drawing);
-    const isStopped = signal.aborted && drawn.size < chosen.length + mentioned.length;
-    if (!isStopped) folder.finish();
-    return { gallery, isStopped, resumed: { images: run.resumed, cards: done.length }, images };
-  } finally {
-    folder.close();
-  }
+  const { out, signal, onWait } = options;
+  const wanted = 'top' in options.concepts ? null : checkConcepts(options.concepts, subject.sae.latents);
+  checkGalleryTarget(out);
+  const work = async (): Promise<GalleryRun> => {
+    const folder = new GalleryFolder(out);
+    try {
+      return await makeIn(folder, wanted, subject, options);
+    } finally {
+      folder.close();
+    }
+  };
+  return withFileLock(`${out}.lock`, work, { signal, ...(onWait === undefined ? {} : { onWait }) });
 }
