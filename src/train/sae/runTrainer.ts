@@ -46,6 +46,19 @@ export function makeTrainer(config: SaeTrainConfig, features: RunFeatures, start
   );
 }
 
+/** What an autoencoder says of its last epoch: without times, so that the same run gives the same bytes. */
+function untimed(summary: SaeEpochSummary | null): Partial<SaeEpochSummary> | null {
+  if (summary === null) return null;
+  const { seconds, rowsPerSecond, dataWait, ...numbers } = summary;
+  return numbers;
+}
+
+/** An autoencoder with what became known of its epoch since; shares the tensors. */
+export function withSummary(sae: Sae, summary: SaeEpochSummary): Sae {
+  const training = { ...sae.meta.training, lastEpoch: untimed(summary) };
+  return { ...sae, meta: { ...sae.meta, training } };
+}
+
 /** The autoencoder as it is now; `summary`: what is known of it. Caller disposes. */
 export async function autoencoderOf(
   trainer: SaeTrainer,
@@ -55,12 +68,6 @@ export async function autoencoderOf(
 ): Promise<Sae> {
   const { encoder, decoder } = await trainer.weights();
   const { training, ...code } = trainer.code();
-  let lastEpoch: Partial<SaeEpochSummary> | null = null;
-  if (summary !== null) {
-    // Without times: the same run gives the same bytes.
-    const { seconds, rowsPerSecond, dataWait, ...numbers } = summary;
-    lastEpoch = numbers;
-  }
   return createSae({
     channels: features.channels,
     latents: config.latents,
@@ -72,7 +79,14 @@ export async function autoencoderOf(
     meta: {
       arch: features.arch,
       normFactor: trainer.options.normFactor,
-      training: { ...training, config, rows: features.rows, updates: trainer.updates, lastEpoch },
+      trainedK: config.k,
+      training: {
+        ...training,
+        config,
+        rows: features.rows,
+        updates: trainer.updates,
+        lastEpoch: untimed(summary),
+      },
     },
   });
 }

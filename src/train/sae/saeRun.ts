@@ -20,7 +20,7 @@ import { varianceExplained } from './metrics.js';
 import type { RunStart } from './passZero.js';
 import { type SaeEpochSummary, SaeRunLogs } from './runLogs.js';
 import { type Best, type RunState, restoreTrainer, writeRunCheckpoint } from './runState.js';
-import { autoencoderOf, batchRowsOf, makeTrainer, type RunFeatures } from './runTrainer.js';
+import { autoencoderOf, batchRowsOf, makeTrainer, type RunFeatures, withSummary } from './runTrainer.js';
 import type { SaeStepReport, SaeTrainer, SaeTrainerState } from './trainer.js';
 
 const CHECKPOINT_FILE = 'checkpoint.safetensors';
@@ -250,7 +250,7 @@ export class SaeRun {
           const splicedTop1 = await options.accuracy.measure(sae, options.signal);
           this.pending = { ...this.pending, splicedTop1 };
         }
-        await this.keep(sae, this.pending);
+        await this.keep(withSummary(sae, this.pending), this.pending);
       } catch (error) {
         if (options.signal?.aborted !== true || error !== options.signal.reason) throw error;
         return await this.stop();

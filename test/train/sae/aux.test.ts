@@ -138,6 +138,14 @@ describe('the auxiliary loss', () => {
     expect(computed(twoLatents(SECOND, [500, 95]), ONE)).toMatchObject({ dead: 0, counters: [0, 99] });
   });
 
+  it('1. counters do not overflow: a latent that was silent for more rows than int32 counts stays dead', () => {
+    const silent = 2 ** 31 - 2;
+    const own = computed(twoLatents(SECOND, [0, silent], 0.5), ONE);
+    expect(own.dead).toBe(1);
+    expect(own.counters[1]).toBeGreaterThan(2 ** 29);
+    expect(own.counters[1]).toBeLessThan(2 ** 31);
+  });
+
   it('2. a latent that top-k selected with value 0 has not fired', () => {
     const given: AuxCase = {
       x: [
