@@ -28,6 +28,8 @@ import { SaeTrainer } from '../src/train/sae/trainer.js';
 import { TrainingStep } from '../src/train/step.js';
 import { namedWeights } from '../src/train/weights.js';
 
+import { extraction } from './extraction.js';
+
 export type Run = () => Promise<number>;
 
 /** A prepared case. */
@@ -72,6 +74,9 @@ const NETWORKS: Readonly<Record<string, NetworkCase>> = {
 };
 
 type StepFunction = (...args: tf.Tensor[]) => TensorTree;
+
+/** Tasks that take features of a tap: `features-layer4`. */
+const FEATURES = 'features-';
 
 /** Concepts whose pixel maps are made. */
 const MAPS = 3;
@@ -291,6 +296,7 @@ export function prepareCase(name: string): Case {
   const x = images(c, Number(batch), random);
   if (task === 'train') return training(model, x, random);
   calibrate(model, x);
+  if (task.startsWith(FEATURES)) return extraction(model, task.slice(FEATURES.length), x);
   const [withMaps, total] = task === 'maps' ? [true, 'maps'] : [false, 'contributions'];
   const sae = task === 'concepts' || task === 'maps' ? randomSae(c, random) : null;
   const prepared =

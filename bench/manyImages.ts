@@ -1,34 +1,40 @@
 /**
- * A large folder with broken pictures, interrupted, killed and gone on with:
- * `npx tsx bench/manyImages.ts [--dist dist] [--images 10000] [--verb predict] [--photos FOLDER]`.
+ * A large data set with broken pictures; each verb interrupted, killed and gone on with:
+ * `npx tsx bench/manyImages.ts [--dist dist] [--images 10000] [--verbs predict,features,train] [--model checkpoints/tin50]
+ * [--sae FOLDER] [--photos FOLDER]`. Verbs: see faultJobs.ts; `all` are all of them.
  *
- * Real processes of the built package: one that runs through, then one that gets Ctrl-C after 30 %, one that is killed
- * at 60 %, one that ends the work. Printed are exit statuses, what each said, and whether the results are the same.
- * Without --photos the pictures are drawn; one in a hundred is cut, empty or text.
+ * Real processes of the built package: one that runs through, then one that gets Ctrl-C after 30 % of that time, one that
+ * goes on and is killed after another 30 %, one that ends the work. Printed are exit statuses, what each said, and whether
+ * the results are the same, byte for byte. Without --photos the pictures are drawn; one in a hundred is cut, empty or text.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import sharp from 'sharp';
-import { sha256 } from '../src/core/hash.js';
 import { Random } from '../src/core/random.js';
 import { listImages } from '../src/data/listImages.js';
+import { type FaultJob, faultJobs, resultHashes } from './faultJobs.js';
 
 const { values } = parseArgs({
   options: {
     dist: { type: 'string', default: 'dist' },
     images: { type: 'string', default: '10000' },
-    verb: { type: 'string', default: 'predict' },
+    verbs: { type: 'string', default: 'predict' },
+    model: { type: 'string', default: 'checkpoints/tin50' },
+    sae: { type: 'string', default: 'checkpoints/tin50/saes/layer3' },
     photos: { type: 'string' },
   },
 });
 const total = Number(values.images);
 const DISTINCT = 400;
 const BROKEN_EVERY = 100;
+const CLASSES = 50;
+/** Lines of what a process said that are printed, from its start and its end. */
+const LINES_SHOWN = 5;
 const scratch = mkdtempSync(join(tmpdir(), 'fact-many-'));
-const photos = join(scratch, 'photos');
+const data = join(scratch, 'data');
 
 /** Files to link to, drawn from a seed. */
 async function drawnPictures(): Promise<string[]> {
@@ -48,15 +54,18 @@ async function drawnPictures(): Promise<string[]> {
   return paths;
 }
 
-/** Fills the folder; how many pictures are broken. */
+/** Fills the class folders; how many pictures are broken. */
 async function fill(): Promise<number> {
   const sources = values.photos === undefined ? await drawnPictures() : listImages([resolve(values.photos)]);
-  mkdirSync(photos);
+  for (let c = 0; c < CLASSES; c++)
+    mkdirSync(join(data, `class${String(c).padStart(2, '0')}`), { recursive: true });
   let broken = 0;
   for (let i = 0; i < total; i++) {
     const source = sources[i % sources.length];
-    const path = join(photos, `${String(i).padStart(5, '0')}.jpg`);
-    if (i % BROKEN_EVERY !== BROKEN_EVERY - 1) {
+    const folder = join(data, `class${String(i % CLASSES).padStart(2, '0')}`);
+    const path = join(folder, `${String(i).padStart(5, '0')}.jpg`);
+    // Every hundredth, and not always of the same class.
+    if (i % BROKEN_EVERY !== Math.floor(i / BROKEN_EVERY) % BROKEN_EVERY) {
       if (values.photos === undefined) linkSync(source, path);
       else writeFileSync(path, readFileSync(source));
       continue;
@@ -73,11 +82,11 @@ interface Ended {
   readonly text: string;
 }
 
-/** Runs the verb; sends `signal` when the file holds `lines` lines. */
-function run(out: string, signal?: NodeJS.Signals, lines = 0): Promise<Ended> {
+/** Runs `fact` with these words; sends `signal` after so many seconds. */
+function run(words: readonly string[], signal?: NodeJS.Signals, after = 0): Promise<Ended> {
   const start = performance.now();
   const main = join(import.meta.dirname, 'startupMain.mjs');
-  const child = spawn(process.execPath, [main, resolve(values.dist), values.verb, photos, '--out', out], {
+  const child = spawn(process.execPath, [main, resolve(values.dist), ...words], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, FACT_CACHE: join(scratch, 'cache') },
   });
@@ -85,51 +94,63 @@ function run(out: string, signal?: NodeJS.Signals, lines = 0): Promise<Ended> {
   child.stderr.on('data', (piece) => {
     text += piece;
   });
-  const timer = setInterval(() => {
-    const file = existsSync(out) ? out : join(`${out}.partial`, 'images.jsonl');
-    if (signal === undefined || !existsSync(file) || countLines(file) < lines) return;
-    clearInterval(timer);
-    child.kill(signal);
-  }, 200);
+  const timer = signal === undefined ? undefined : setTimeout(() => child.kill(signal), after * 1000);
   return new Promise((done) =>
     child.once('close', (code, killedBy) => {
-      clearInterval(timer);
+      clearTimeout(timer);
       done({ status: String(code ?? killedBy), seconds: (performance.now() - start) / 1000, text });
     }),
   );
 }
 
-function countLines(path: string): number {
-  return readFileSync(path).reduce((count, byte) => count + (byte === 10 ? 1 : 0), 0);
+function tell(name: string, { status, seconds, text }: Ended): void {
+  const skipped = text.match(/skipped: /g)?.length ?? 0;
+  const rest = text.split('\n').filter((line) => line.trim().length > 0 && !line.includes('skipped: '));
+  const shown =
+    rest.length <= 2 * LINES_SHOWN
+      ? rest
+      : [...rest.slice(0, LINES_SHOWN), '...', ...rest.slice(-LINES_SHOWN)];
+  console.log(
+    [
+      `  ${name}: exit ${status}, ${seconds.toFixed(1)} s, ${skipped} pictures named as broken`,
+      ...shown.map((line) => `      ${line.replaceAll(scratch, '')}`),
+    ].join('\n'),
+  );
 }
 
-function tell(name: string, { status, seconds, text }: Ended): void {
-  const skipped = text.match(/^warning: skipped: /gm)?.length ?? 0;
-  const rest = text
-    .split('\n')
-    .filter((line) => line.length > 0 && !line.startsWith('warning: skipped: '))
-    .map((line) => `    ${line}`);
-  console.log(
-    [`${name}: exit ${status}, ${seconds.toFixed(1)} s, ${skipped} pictures named as broken`, ...rest].join(
-      '\n',
-    ),
-  );
+/** One verb, through and with faults; whether the results are the same. */
+async function check(name: string, job: FaultJob): Promise<boolean> {
+  const [whole, out] = ['whole', 'faulty'].map((kind) => join(scratch, `${name}-${kind}`));
+  console.log(`\nfact ${job.words(join('OUT')).join(' ').replaceAll(scratch, '')}`);
+  const through = await run(job.words(whole));
+  tell('through', through);
+  const part = 0.3 * through.seconds;
+  tell('Ctrl-C after 30 %', await run(job.words(out), 'SIGINT', part));
+  tell('gone on, killed after another 30 %', await run(job.again(out), 'SIGKILL', part));
+  tell('gone on to the end', await run(job.again(out)));
+  const [a, b] = [whole, out].map((path) => resultHashes(path, job.differs));
+  const different = [...new Set([...a.keys(), ...b.keys()])].filter((file) => a.get(file) !== b.get(file));
+  const verdict =
+    different.length === 0
+      ? `${a.size} files of results are the same, byte for byte`
+      : `${different.length} of ${a.size} files are NOT THE SAME: ${different.slice(0, 8).join(', ')}`;
+  console.log(`  ${verdict}`);
+  return a.size > 0 && different.length === 0;
 }
 
 try {
   const broken = await fill();
-  console.log(`fact ${values.verb} of ${total} pictures, ${broken} of them broken`);
-  const [whole, out] = [join(scratch, 'whole.jsonl'), join(scratch, 'out.jsonl')];
-  tell('through', await run(whole));
-  tell('Ctrl-C after 30 %', await run(out, 'SIGINT', 0.3 * total));
-  console.log(`    ${countLines(out) - 1} results on disk`);
-  tell('killed after 60 %', await run(out, 'SIGKILL', 0.6 * total));
-  console.log(`    ${countLines(out) - 1} results on disk`);
-  tell('to the end', await run(out));
-  const [a, b] = [whole, out].map((path) => sha256(readFileSync(path)));
-  console.log(
-    `${countLines(whole) - 1} results; the two files are ${a === b ? 'the same, byte for byte' : 'NOT THE SAME'}`,
-  );
+  console.log(`${total} pictures in ${CLASSES} classes, ${broken} of them broken`);
+  const jobs = faultJobs({ model: resolve(values.model), sae: resolve(values.sae), data });
+  const wanted = values.verbs === 'all' ? Object.keys(jobs) : values.verbs.split(',');
+  const failed: string[] = [];
+  for (const name of wanted) {
+    if (jobs[name] === undefined)
+      throw new Error(`unknown verb ${name}; there are ${Object.keys(jobs).join(', ')}`);
+    if (!(await check(name, jobs[name]))) failed.push(name);
+  }
+  console.log(failed.length === 0 ? '\nall results are the same' : `\nNOT THE SAME: ${failed.join(', ')}`);
+  process.exitCode = failed.length === 0 ? 0 : 1;
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }

@@ -32,11 +32,21 @@ const DEFAULT: readonly BenchCase[] = [
   ...network('resnet20', [128], ['inference', 'class', 'concepts']),
   { name: 'resnet18/8/train', goal: 1.1 },
   { name: 'resnet20/128/train', goal: 1.1, onWasm: true },
+  { name: 'resnet18/8/features-layer4', goal: null },
+  { name: 'resnet50/8/features-layer4', goal: null },
   { name: 'sae/512/8192', goal: 1.2 },
 ];
 
+/** Features of taps with FaCT's budget of positions: images a second follow from the batch. */
+const EXTRACTION: readonly BenchCase[] = ['resnet18', 'resnet50'].flatMap((network) =>
+  [8, 32].flatMap((batch) =>
+    ['layer4', 'layer3'].map((tap) => ({ name: `${network}/${batch}/features-${tap}`, goal: null })),
+  ),
+);
+
 /** Beside the default ones, with `--all`. */
 const MORE: readonly BenchCase[] = [
+  ...EXTRACTION.filter(({ name }) => !DEFAULT.some((known) => known.name === name)),
   ...network('vitc_s', [1, 8]),
   { name: 'resnet50/8/train', goal: 1.1 },
   { name: 'sae/2048/16384', goal: 1.2 },

@@ -104,10 +104,12 @@ class ResNet(nn.Module):
         if imagenet_stem:
             stem.append(nn.AvgPool2d(3, 2, 1))
         stages, inputs = [], widths[0]
+        self.ends = {}
         for index, (width, count) in enumerate(zip(widths, blocks)):
             for block in range(count):
                 stages.append(Block(inputs, width, 2 if index > 0 and block == 0 else 1, bottleneck))
                 inputs = 4 * width if bottleneck else width
+            self.ends[f"layer{index + 1}"] = len(stem) + len(stages)
         self.lower = nn.Sequential(*stem, *stages)
         self.upper = BcosConv(inputs, classes, 1)
         self.bias = -math.log(classes - 1)
@@ -118,6 +120,11 @@ class ResNet(nn.Module):
 
     def classify(self, features):
         return self.upper(features.permute(0, 3, 1, 2)).mean((2, 3)) + self.bias
+
+    def split(self, stage):
+        """The parts below the end of a stage and above it, channels first."""
+        end = self.ends[stage]
+        return self.lower[:end], lambda x: self.upper(self.lower[end:](x)).mean((2, 3)) + self.bias
 
     def forward(self, x):
         return self.classify(self.features(x))

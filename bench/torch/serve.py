@@ -101,6 +101,30 @@ def concept_case(network, image, size, with_maps):
     return explain_with_maps if with_maps else explain
 
 
+def extraction_case(network, image, stage):
+    """Rows of a stage's features, drawn by what each position contributes to the predicted logit: FaCT's budget."""
+    lower, upper = network.split(stage)
+
+    def extract():
+        with torch.no_grad():
+            features = lower(encode(image))
+        features.requires_grad_(True)
+        (gradient,) = torch.autograd.grad(upper(features).max(1).values.sum(), features)
+        with torch.no_grad():
+            rows = features.flatten(2).transpose(1, 2)
+            weights = (features * gradient).sum(1).abs().flatten(1)
+            kept = min(72 * 512 // rows.shape[2], rows.shape[1])
+            if kept == rows.shape[1]:
+                chosen = rows.contiguous()
+            else:
+                drawn = weights.multinomial(kept, replacement=False)
+                chosen = rows.gather(1, drawn[:, :, None].expand(-1, -1, rows.shape[2]))
+            values = chosen.numpy().reshape(-1)
+            return float(values[0] + values[-1])
+
+    return extract
+
+
 def network_case(name, batch, task, variant):
     size = SIZES[name]
     network = size["build"]()
@@ -115,6 +139,8 @@ def network_case(name, batch, task, variant):
     explanation_mode(network, task != "inference")
     for parameter in network.parameters():
         parameter.requires_grad_(False)
+    if task.startswith("features-"):
+        return extraction_case(network, image, task.removeprefix("features-"))
     forward = torch.compile(network) if variant == "compile" else network
     if task == "inference":
 
