@@ -22,6 +22,8 @@ export interface CutBox {
 /** Free space around the pixels, in parts of the picture's shorter side, and the smallest side of a cut-out. */
 const MARGIN = 0.06;
 const SMALLEST = 0.4;
+/** A cut-out that would be nearly the whole picture is the whole. */
+const NEARLY_ALL = 0.9;
 /** Of the pixels' weight this part may lie outside on each of the four sides: single far pixels do not widen a box. */
 const OUTSIDE = 0.02;
 
@@ -91,7 +93,7 @@ export function cutBox(map: PixelMap): CutBox {
   const [firstColumn, lastColumn] = extent(columns);
   const shorter = Math.min(height, width);
   const wanted = Math.max(lastRow + 1 - firstRow, lastColumn + 1 - firstColumn) + 2 * MARGIN * shorter;
-  const side = Math.max(SMALLEST * shorter, Math.min(shorter, wanted));
+  const side = wanted > NEARLY_ALL * shorter ? shorter : Math.max(SMALLEST * shorter, wanted);
   const [left, boxWidth] = stretch(firstColumn, lastColumn, side, width);
   const [top, boxHeight] = stretch(firstRow, lastRow, side, height);
   return { left: left / width, top: top / height, width: boxWidth / width, height: boxHeight / height };

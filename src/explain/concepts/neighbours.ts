@@ -42,7 +42,8 @@ export function nearestRows(
       }) as Float32Array;
       block.forEach((own, i) => {
         const row = cosines.subarray(i * rows, (i + 1) * rows);
-        found.push(largest(row, count, (other) => other !== own && isActive(other)));
+        const best = largest(row, count, (other) => other !== own && isActive(other));
+        found.push(exact(best, own, table, width));
       });
     }
   } finally {
@@ -51,16 +52,30 @@ export function nearestRows(
   return found;
 }
 
-/** The largest positive values of a row among those allowed, falling, ties by index. */
-function largest(row: Float32Array, count: number, isAllowed: (i: number) => boolean): Neighbour[] {
-  const best: Neighbour[] = [];
-  row.forEach((value, concept) => {
-    if (!(value > 0) || !isAllowed(concept)) return;
-    const last = best[best.length - 1];
-    if (best.length === count && value <= last.cosine) return;
+/** The same concepts with their cosines in float64, which do not depend on how many were compared at once. */
+function exact(best: readonly number[], own: number, table: Float32Array, width: number): Neighbour[] {
+  const dot = (a: number, b: number): number => {
+    let sum = 0;
+    for (let i = 0; i < width; i++) sum += table[a * width + i] * table[b * width + i];
+    return sum;
+  };
+  return best
+    .map((concept) => {
+      const cosine = dot(own, concept) / Math.sqrt(dot(own, own) * dot(concept, concept));
+      return { concept, cosine: Math.min(1, cosine) };
+    })
+    .sort((a, b) => b.cosine - a.cosine || a.concept - b.concept);
+}
+
+/** Indices of the largest positive values of a row among those allowed, falling, ties by index. */
+function largest(row: Float32Array, count: number, isAllowed: (i: number) => boolean): number[] {
+  const best: number[] = [];
+  row.forEach((value, i) => {
+    if (!(value > 0) || !isAllowed(i)) return;
+    if (best.length === count && value <= row[best[best.length - 1]]) return;
     if (best.length === count) best.pop();
-    const at = best.findIndex((other) => value > other.cosine);
-    best.splice(at < 0 ? best.length : at, 0, { concept, cosine: Math.min(1, value) });
+    const at = best.findIndex((other) => value > row[other]);
+    best.splice(at < 0 ? best.length : at, 0, i);
   });
   return best;
 }
