@@ -1,45 +1,102 @@
-import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../../../src/core/random.js';
-import { temporaryFolders } from '../../fixtures/pictures.js';
+import { startEngine } from '../../../src/engine/start.js';
+import { testEngine } from '../../engineName.js';
+import { scratchFolder } from '../tinyRun.js';
+import { begunIn, type Ended, fact, filesOf, writeCase } from './killed.js';
 
-const folder = temporaryFolders();
-const CHILD = join(import.meta.dirname, 'trainSaeChild.ts');
+const scratch = scratchFolder();
+const at = (...names: string[]) => join(scratch.path, ...names);
+let made: { readonly model: string; readonly data: string };
 
-/** Trains in a process of its own; kills it `afterMs` after training began, null: never. True where it was killed. */
-async function train(out: string, afterMs: number | null): Promise<boolean> {
-  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, out], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  if (afterMs !== null) {
-    const begun = () => existsSync(join(out, 'metrics.jsonl'));
-    while (child.exitCode === null && !begun()) await new Promise((resolve) => setTimeout(resolve, 5));
-    await new Promise((resolve) => setTimeout(resolve, afterMs));
-    child.kill('SIGKILL');
-  }
-  await ended;
-  return child.exitCode !== 0;
-}
+beforeAll(async () => {
+  await startEngine({ engine: testEngine(), threads: 1 });
+  made = await writeCase(scratch.path);
+  const stored = await fact([
+    ...['features', made.model, '--tap', 'layer2', '--data-dir', made.data, '--out', at('store')],
+    ...['--positions', '20', '--hold-out', '1', '--image-batch', '8', '--workers', '0', '--quiet'],
+  ]);
+  expect(stored.status, stored.stderr).toBe(0);
+}, 120_000);
+afterAll(() => scratch.remove());
 
-describe('an autoencoder run killed by SIGKILL', () => {
-  it('at random moments and resumed ends with the bits of an uninterrupted run', async () => {
-    const through = join(folder(), 'run');
-    expect(await train(through, null)).toBe(false);
-    const expected = readFileSync(join(through, 'sae', 'sae_weights.safetensors'));
-    const out = join(folder(), 'run');
-    const random = new Random(2);
+const common = [
+  '--tap',
+  'layer2',
+  '--latents',
+  '64',
+  '--k',
+  '4',
+  '--epochs',
+  '24',
+  '--batch',
+  '64',
+  '--quiet',
+];
+const images = ['--positions', '20', '--hold-out', '1', '--image-batch', '8', '--workers', '0'];
+
+describe.each(['store', 'memory', 'on the fly'])('an autoencoder run from features %s', (kind) => {
+  const argv = (out: string, ...more: string[]) => {
+    const source = kind === 'store' ? ['--features', at('store')] : [...images];
+    const fly = kind === 'on the fly' ? ['--on-the-fly'] : [];
+    return [
+      'train',
+      made.model,
+      '--data-dir',
+      made.data,
+      ...source,
+      ...fly,
+      ...common,
+      '--out',
+      out,
+      ...more,
+    ];
+  };
+  const through = at(`${kind} through`);
+  const resumed = (out: string) => (existsSync(join(out, 'config.yaml')) ? ['--resume'] : []);
+
+  beforeAll(async () => {
+    const ended = await fact(argv(through));
+    expect(ended.status, ended.stderr).toBe(0);
+  }, 120_000);
+
+  it('killed by SIGKILL at random moments and resumed ends with the files of an uninterrupted run', async () => {
+    const out = at(`${kind} killed`);
+    const random = new Random(kind.length);
     let kills = 0;
-    for (let attempt = 0; attempt < 20; attempt++) {
-      if (!(await train(out, random.uniform(0, 1200)))) break;
-      kills++;
+    let ended: Ended = { status: null, stderr: '' };
+    while (kills < 7 && ended.status === null) {
+      const afterMs = random.uniform(0, 900);
+      ended = await fact(argv(out, ...resumed(out)), [{ signal: 'SIGKILL', afterMs }], begunIn(out));
+      if (ended.status === null) kills++;
     }
-    if (!existsSync(join(out, 'sae'))) expect(await train(out, null)).toBe(false);
-    expect(kills).toBeGreaterThan(2);
-    expect(readFileSync(join(out, 'sae', 'sae_weights.safetensors'))).toEqual(expected);
-    expect(readFileSync(join(out, 'metrics.jsonl'))).toEqual(readFileSync(join(through, 'metrics.jsonl')));
-    expect(readdirSync(out).filter((name) => name.endsWith('.tmp'))).toEqual([]);
-  }, 600_000);
+    if (ended.status === null) ended = await fact(argv(out, ...resumed(out)));
+    expect(ended.status, ended.stderr).toBe(0);
+    expect(kills).toBeGreaterThan(1);
+    expect(filesOf(out)).toEqual(filesOf(through));
+    expect(readdirSync(out).filter((name) => /\.tmp$|\.replaced$|\.lock$/.test(name))).toEqual([]);
+    rmSync(out, { recursive: true });
+  }, 300_000);
+
+  it('stopped by Ctrl-C saves and ends with 130, twice ends at once; both resume to the same files', async () => {
+    const out = at(`${kind} stopped`);
+    const once = await fact(argv(out), [{ signal: 'SIGINT', afterMs: 50 }], begunIn(out));
+    expect(once.status).toBe(130);
+    expect(once.stderr).toContain('stopping after this step');
+    expect(existsSync(join(out, 'run.lock'))).toBe(false);
+    const twice = await fact(
+      argv(out, '--resume'),
+      [
+        { signal: 'SIGINT', afterMs: 20 },
+        { signal: 'SIGINT', afterMs: 0 },
+      ],
+      begunIn(out),
+    );
+    expect(twice.status).toBe(130);
+    const ended = await fact(argv(out, '--resume'));
+    expect(ended.status, ended.stderr).toBe(0);
+    expect(filesOf(out)).toEqual(filesOf(through));
+  }, 300_000);
 });
