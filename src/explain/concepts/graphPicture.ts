@@ -222,7 +222,8 @@ export function drawGraph(graph: ConceptGraph, options: GraphPictureOptions): st
     drawNode(graph, one, options.tiles.get(one.node.id), one.node.column === first),
   );
   const room = width - 2 * MARGIN;
-  const note = `Width: share of what it leads to, so every column adds up to 100 % of the evidence. Red speaks for ${graph.target.name}, blue against it. Numbers: logits.`;
+  const note = 'Width: share of what it leads to, so every column adds up to 100 % of the evidence.';
+  const colours = `Red speaks for ${graph.target.name}, blue against it; numbers are logits. ${graphSumsLine(graph)}`;
   return svgDocument(width, height, options.title, [
     words(options.title, MARGIN, 42, 26, { bold: true, room }),
     words(options.subtitle, MARGIN, 70, 15, { colour: GREY, room }),
@@ -230,6 +231,6 @@ export function drawGraph(graph: ConceptGraph, options: GraphPictureOptions): st
     drawEdges(graph, placed),
     ...nodes,
     words(note, MARGIN, height - 38, 14, { colour: GREY, room }),
-    words(graphSumsLine(graph), MARGIN, height - 17, 14, { colour: GREY, room }),
+    words(colours, MARGIN, height - 17, 14, { colour: GREY, room }),
   ]);
 }

@@ -2,16 +2,18 @@
 import { AGAINST_COLOUR, FOR_COLOUR } from '../picture/colours.js';
 import type { ConceptGraph, GraphNode } from './graph.js';
 
-function quoted(text: string): string {
-  return `"${text.replace(/[\\"]/g, (c) => `\\${c}`).replace(/\s+/g, ' ')}"`;
+/** Text as a quoted DOT string. */
+function quoted(...lines: readonly string[]): string {
+  const escaped = lines.map((line) => line.replace(/[\\"]/g, (c) => `\\${c}`).replace(/\s+/g, ' '));
+  return `"${escaped.join('\\n')}"`;
 }
 
 /** One graph in Graphviz's language, left to right; `penwidth` is the share. */
 export function graphToDot(graph: ConceptGraph, name: string): string {
   const shares = new Map(graph.nodes.map(({ id, share }) => [id, share]));
   const nodes = graph.nodes.map(
-    ({ id, name: words, contribution }) =>
-      `  ${quoted(id)} [label=${quoted(`${words}\\n${contribution.toFixed(3)}`).replace('\\\\n', '\\n')}];`,
+    ({ id, name: title, contribution }) =>
+      `  ${quoted(id)} [label=${quoted(title, contribution.toFixed(3))}];`,
   );
   const edges = graph.edges.map(({ from, to, contribution, share }) => {
     const width = Math.max(0.2, 12 * share * (shares.get(to) ?? 0)).toFixed(2);

@@ -1,6 +1,6 @@
 /** A comparison of two classes as an SVG picture: a row a concept, three bars each (to either class, and the difference). */
 import { AGAINST_COLOUR, FOR_COLOUR } from '../picture/colours.js';
-import { percent, signed } from '../report/words.js';
+import { contributionText, percent, signed } from '../report/words.js';
 import { box, GREY, svgDocument, tile, words } from './graphSvg.js';
 import type { Flip, VersusResult } from './versus.js';
 
@@ -23,7 +23,7 @@ export function versusTitle(v: Pick<VersusResult, 'for' | 'versus'>): string {
 
 /** What the network says, and what is true. */
 export function versusSubtitle(v: VersusResult): string {
-  const says = `the network says ${v.predicted.name} (${percent(v.predicted.probability)})`;
+  const says = `The network says ${v.predicted.name} (${percent(v.predicted.probability)})`;
   const truth =
     v.trueClass === null
       ? ''
@@ -46,21 +46,25 @@ function listed(concepts: readonly number[]): string {
   );
 }
 
-/** What would flip the decision, in two sentences. @param name of a class by number */
-export function flipWords(flip: Flip, name: (index: number) => string): string {
+/** What would flip the decision, in one or two sentences. @param name of a class by number */
+export function flipWords(flip: Flip, name: (index: number) => string): string[] {
   const { predicted, recomputed, predictedDifference, recomputedDifference, answer } = flip;
   const [winner, loser] = [name(flip.winner), name(flip.loser)];
   if (predicted === null)
-    return `By the sum, no removal of concepts puts ${loser} above ${winner}: constants hold it there, or nothing tells them apart.`;
-  const isTrue = recomputed !== null && recomputed.length === predicted.length;
-  const first = `By the sum, ${loser} overtakes ${winner} without ${listed(predicted)} (difference ${signed(-(predictedDifference ?? 0))}).`;
+    return [
+      `By the sum, no removal of concepts puts ${loser} above ${winner}: constants hold it there, or nothing tells them apart.`,
+    ];
+  const first = `By the sum, ${loser} overtakes ${winner} without ${listed(predicted)} (ahead by ${signed(-(predictedDifference ?? 0))}).`;
   const truth = `A true forward pass without ${predicted.length === 1 ? 'it' : 'them'} gives ${signed(-(recomputedDifference ?? 0))}`;
-  if (isTrue) return `${first} ${truth}: it flips, and the network then says ${answer?.name}.`;
-  if (recomputed === null) return `${first} ${truth}: it does not flip, nor do more of them in this order.`;
-  const rest = `in that order ${recomputed.length === 1 ? 'one concept is' : `${recomputed.length} concepts are`} needed; it then says ${answer?.name}`;
-  return (recomputedDifference ?? 0) < 0
-    ? `${first} ${truth}: it flips; ${rest}.`
-    : `${first} ${truth}: it does not flip yet, the factors change too; ${rest}.`;
+  if (recomputed !== null && recomputed.length === predicted.length)
+    return [first, `${truth}: it flips, and the network then says ${answer?.name}.`];
+  if (recomputed === null)
+    return [first, `${truth}: it does not flip, nor do more of them in this order; the factors change too.`];
+  const needed =
+    recomputed.length === 1 ? 'one concept is enough' : `${recomputed.length} concepts are needed`;
+  const verdict =
+    (recomputedDifference ?? 0) < 0 ? 'it flips' : 'it does not flip yet, the factors change too';
+  return [first, `${truth}: ${verdict}; in that order ${needed}, and the network then says ${answer?.name}.`];
 }
 
 /** A signed bar in a column around its middle, with its number at the right. */
@@ -72,7 +76,7 @@ function bar(x: number, y: number, value: number, full: number, colour: string, 
     box(x, y - 9, room, 18, '#f3f3f3'),
     box(value < 0 ? middle - length : middle, y - 9, length, 18, colour),
     box(middle - 0.7, y - 12, 1.4, 24, GREY),
-    words(signed(value), x + room + 8, y + 5, 15, { bold, colour: bold ? colour : GREY }),
+    words(contributionText(value, full), x + room + 8, y + 5, 15, { bold, colour: bold ? colour : GREY }),
   ].join('');
 }
 
@@ -159,6 +163,8 @@ export function drawVersus(
     y += height;
   }
   const at = COLUMN - NUMBER - 24 + 8;
+  const flip = flipWords(v.flip, options.className);
+  const end = y + 66 + 21 * flip.length;
   const [sumA, sumB] = [v.ledgers[1].sum, v.ledgers[2].sum];
   parts.push(
     box(MARGIN, y + 6, room, 1, RULE),
@@ -166,14 +172,14 @@ export function drawVersus(
     ...[sumA, sumB, v.ledgers[0].sum].map((value, i) =>
       words(signed(value), column(i) + at, y + 30, 15, { bold: true }),
     ),
-    words(flipWords(v.flip, options.className), MARGIN, y + 62, 14, { room }),
+    ...flip.map((sentence, i) => words(sentence, MARGIN, y + 62 + 21 * i, 14, { room })),
     words(
       `Red speaks for ${v.for.name}, blue for ${v.versus.name}; percentages: share of all differences, signs dropped. Sums hold to ${Math.max(...v.ledgers.map((l) => l.relativeError)).toExponential(1)} of the terms.`,
       MARGIN,
-      y + 86,
+      end,
       13,
       { colour: GREY, room },
     ),
   );
-  return svgDocument(WIDTH, y + 106, versusTitle(v), parts);
+  return svgDocument(WIDTH, end + 20, versusTitle(v), parts);
 }

@@ -91,7 +91,7 @@ export function writeVersus(
         : `<a href="${escapeHtml(encodeURI(v.picture))}">${escapeHtml(title)}</a>`;
     const failing = v.ledgers.filter(({ holds }) => !holds).length;
     const bad = failing > 0 ? `<p class="bad">${failing} sums DO NOT HOLD</p>` : '';
-    return `<article><h2>${escapeHtml(title)}</h2><p class="note">${escapeHtml(shortName(v.image))}</p><figure class="graph">${drawn}</figure>${bad}<details><summary>All concepts that differ</summary>${table(v)}</details></article>`;
+    return `<article><h2>${escapeHtml(shortName(v.image))}</h2><figure class="graph">${drawn}</figure>${bad}<details><summary>All concepts that differ</summary>${table(v)}</details></article>`;
   });
   const { arch } = context.model;
   const { latents, tap } = context.autoencoder;
@@ -129,6 +129,6 @@ export function versusText(v: VersusEntry, top: number, nameOf: (index: number) 
     line('sum', v.ledgers[1].sum, v.ledgers[2].sum),
     line('logits less bias', v.ledgers[1].left, v.ledgers[2].left),
     `  largest residual ${Math.max(...v.ledgers.map((l) => l.relativeError ?? Number.POSITIVE_INFINITY)).toExponential(1)} of the terms: ${v.ledgers.every(({ holds }) => holds) ? 'all sums hold' : 'sums DO NOT HOLD'}`,
-    `  ${flipWords(v.flip, nameOf)}`,
+    `  ${flipWords(v.flip, nameOf).join(' ')}`,
   ].join('\n');
 }
