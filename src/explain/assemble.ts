@@ -42,6 +42,8 @@ export interface ConceptNumbers {
   /** [J, early K], and the late presences [K] with both autoencoders in the network. */
   readonly traces: Float32Array | null;
   readonly latePresence: Float32Array | null;
+  /** Positions whose code is full under a threshold; null where there is none. */
+  readonly fullPositions: number | null;
 }
 
 export interface AssembleInput {
@@ -221,6 +223,7 @@ export function assembleExplanation(input: AssembleInput): Explanation {
     negativeSum: negative,
     map: { height: image.height, width: image.width, values: numbers.map },
     gradient: numbers.gradient,
+    fullPositions: c?.fullPositions ?? null,
     featuresKept: c === null ? null : 1 - ratio(squares(c.errors), squares(c.lengths)),
     ledgers,
   };

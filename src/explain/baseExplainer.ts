@@ -84,6 +84,7 @@ function numbersOf(a: ExplainArrays, i: number, count: number, isDifference: boo
             mapTerms: row(c.mapConstants),
             traces: c.traces === null ? null : row(c.traces),
             latePresence: c.latePresence === null ? null : row(c.latePresence),
+            fullPositions: c.fullPositions === null ? null : row(c.fullPositions)[0],
           },
   };
 }

@@ -43,6 +43,15 @@ export function encodeConcepts(features: tf.Tensor, sae: SaeTensors): ConceptCod
   return { values: values as tf.Tensor3D, indices: indices as tf.Tensor3D };
 }
 
+/**
+ * Positions of each image whose places are all taken: [N], float32. Under a threshold (BatchTopK) they may have lost
+ * smaller activations; without one that is the normal case.
+ */
+export function countFullPositions(values: tf.Tensor3D): tf.Tensor1D {
+  const [batch, positions, k] = values.shape;
+  return tf.tidy(() => tf.sum(tf.step(tf.slice(values, [0, 0, k - 1], [batch, positions, 1])), [1, 2]));
+}
+
 /** Rows of a table [K, C] that a code selects: [N*P, k, C]. */
 export function rowsOf(table: tf.Tensor2D, indices: tf.Tensor3D): tf.Tensor3D {
   const [batch, positions, k] = indices.shape;

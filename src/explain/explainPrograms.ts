@@ -37,6 +37,8 @@ export interface ConceptArrays {
   readonly mapConstants: Float32Array;
   readonly traces: Float32Array | null;
   readonly latePresence: Float32Array | null;
+  /** Positions of each image whose code is full under a threshold; null where there is none. */
+  readonly fullPositions: Float32Array | null;
 }
 
 export interface ExplainPrograms {
@@ -87,6 +89,7 @@ export function explainArrays(named: NamedArrays): ExplainArrays {
             mapConstants: f('mapConstants'),
             traces: optional('traces'),
             latePresence: optional('latePresence'),
+            fullPositions: optional('fullPositions'),
           }
         : null,
   };

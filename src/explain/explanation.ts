@@ -105,6 +105,11 @@ export interface Explanation {
   readonly gradient: Float32Array;
   /** 1 - ||F - F^||^2 / ||F||^2 over the image: how much of the features the concepts keep. Null without them. */
   readonly featuresKept: number | null;
+  /**
+   * Positions at which all places of the code are taken although an autoencoder of architecture batchtopk has a
+   * threshold: smaller activations above it may be missing there. Null where the code has no threshold or none is known.
+   */
+  readonly fullPositions: number | null;
   readonly ledgers: readonly Ledger[];
 }
 

@@ -15,6 +15,7 @@ import {
   attributeConcepts,
   attributePixels,
   contributeToTarget,
+  countFullPositions,
   mapConcepts,
   reconstructFeatures,
   type SaeTensors,
@@ -196,6 +197,7 @@ export function programFunctions(
           shown,
           maps,
           mapConstants: constantTerms,
+          ...(sae.threshold > 0 ? { fullPositions: countFullPositions(a.values) } : {}),
           ...(traced === null ? {} : { traces: traced.traces, latePresence: traced.latePresence }),
         };
       }),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Explainer } from '../../src/explain/explainer.js';
 import { worstLedger } from '../../src/explain/ledger.js';
+import { fidelityLine } from '../../src/explain/report/words.js';
 import { createSae, loadSae, type Sae, saveSae } from '../../src/explain/sae.js';
 import { initialSaeWeights } from '../../src/layers/topKSae.js';
 import type { BcosModel } from '../../src/models/bcosModel.js';
@@ -51,6 +52,35 @@ describe.each(['batchtopk', 'archetypal'] as const)('an autoencoder of architect
     expect(loaded.architecture).toBe(architecture);
     expect(loaded.threshold > 0).toBe(architecture === 'batchtopk');
     loaded.dispose();
+  });
+});
+
+describe('a code that is too narrow for its threshold', () => {
+  it('is told: positions without a free place are counted in the explanation and named in the report', async () => {
+    const model = smallModel();
+    const wide = await trainedSae(model, 'layer3', 'batchtopk');
+    const narrow = createSae({
+      ...wide,
+      k: 1,
+      encoder: wide.encoder.dataSync() as Float32Array,
+      decoder: wide.decoder.dataSync() as Float32Array,
+    });
+    const topk = await trainedSae(model, 'layer3', 'topk');
+    const full: (number | null)[] = [];
+    const lines: string[] = [];
+    for (const sae of [wide, narrow, topk]) {
+      const explainer = new Explainer(model, sae);
+      const [one] = await explainer.explain([randomImage(1)]);
+      full.push(one.fullPositions);
+      lines.push(fidelityLine(one));
+      expect(worstLedger(one.ledgers)?.relativeError).toBeLessThanOrEqual(1e-5);
+      explainer.dispose();
+    }
+    expect(full[1]).toBeGreaterThan(full[0] ?? Number.POSITIVE_INFINITY);
+    expect(full[2]).toBeNull();
+    expect(lines[1]).toContain(`at ${full[1]} positions only the strongest`);
+    expect(lines[2]).not.toContain('strongest');
+    for (const one of [wide, narrow, topk, model]) one.dispose();
   });
 });
 

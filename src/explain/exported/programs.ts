@@ -221,6 +221,7 @@ export class ExportedPrograms implements ExplainPrograms {
         this.lowerConstants.length === 0 ? new Float32Array(0) : floats(mapped, 'concept_map_bias_terms'),
       traces: hasTraces ? floats(mapped, 'traces') : null,
       latePresence: hasTraces ? floats(mapped, 'trace_presence') : null,
+      fullPositions: null,
     };
   }
 
@@ -270,6 +271,7 @@ function joinExplained(rows: readonly ExplainArrays[]): ExplainArrays {
       mapConstants: ofConcepts((c) => c.mapConstants),
       traces: optional((c) => c.traces),
       latePresence: optional((c) => c.latePresence),
+      fullPositions: null,
     },
   };
 }

@@ -122,6 +122,7 @@ export function reportImage(e: Explanation, picture: string | null, isWithMaps: 
     positiveSum: e.positiveSum,
     negativeSum: e.negativeSum,
     featuresKept: e.featuresKept,
+    fullPositions: e.fullPositions,
     map: isWithMaps ? reportMap(e.map) : null,
     ledgers: e.ledgers.map(reportLedger),
     holds: e.ledgers.every((ledger) => ledger.holds),

@@ -64,6 +64,7 @@ const imageSchema = z.strictObject({
   positiveSum: number.min(0),
   negativeSum: number.max(0),
   featuresKept: number.nullable(),
+  fullPositions: count.nullable().optional(),
   map: mapSchema.nullable(),
   ledgers: z.array(ledgerSchema),
   holds: z.boolean(),

@@ -89,7 +89,9 @@ export function ledgerLine(e: Explanation): string {
 /** How much of the features the concepts keep, and what the network says without the autoencoder where that differs. */
 export function fidelityLine(e: Explanation): string {
   if (e.featuresKept === null || e.tap === null) return '';
-  const kept = `The concepts keep ${percent(Math.max(0, e.featuresKept))} of the features at ${e.tap}`;
+  const cut =
+    (e.fullPositions ?? 0) > 0 ? ` (at ${e.fullPositions} positions only the strongest concepts have room)` : '';
+  const kept = `The concepts keep ${percent(Math.max(0, e.featuresKept))} of the features at ${e.tap}${cut}`;
   return e.predictedAlone.index === e.predicted.index
     ? `${kept}.`
     : `${kept}; the network without the autoencoder says ${e.predictedAlone.name} (${percent(e.predictedAlone.probability)}).`;
