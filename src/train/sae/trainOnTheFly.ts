@@ -15,6 +15,8 @@ export interface OnTheFlyJob {
 
 interface Member {
   readonly run: SaeRun;
+  /** Whether an update of it failed. */
+  failed?: boolean;
   readonly tap: number;
   readonly channels: number;
 }
@@ -59,8 +61,11 @@ async function runEpoch(
     const skip = used(member) - features.rowsBefore(member.tap, first);
     return new Rebatcher(member.channels, member.run.batchRows, skip);
   });
-  const feed = async ({ run }: Member, values: Float32Array): Promise<void> => {
+  const feed = async (member: Member, values: Float32Array): Promise<void> => {
+    const { run } = member;
+    member.failed = true;
     const { loss, dead } = await run.feed(values);
+    member.failed = false;
     onUpdate(`${run.features.tap}: loss ${loss.toFixed(4)}, dead ${dead}`);
   };
   const wants = ({ run }: Member): boolean => run.result === null && run.position.epoch === epoch;
@@ -83,6 +88,13 @@ async function runEpoch(
 /** Saves those that have not ended, after a stop of one of them or of the reading. */
 async function stopAll(members: readonly Member[]): Promise<void> {
   for (const { run } of members) if (run.result === null) await run.stop();
+}
+
+/** After a failure of one run: saves what the others have, as far as that can be done. */
+async function keepOthers(members: readonly Member[]): Promise<void> {
+  const others = members.filter(({ run, failed }) => run.result === null && failed !== true);
+  // A full disk fails here once more; the first failure is the one to be told.
+  await Promise.allSettled(others.map(({ run }) => run.stop()));
 }
 
 /**
@@ -133,7 +145,10 @@ async function runAll(
       await runEpoch(those, features, epoch, onUpdate);
     }
   } catch (error) {
-    if (signal?.aborted !== true || error !== signal.reason) throw error;
+    if (signal?.aborted !== true || error !== signal.reason) {
+      await keepOthers(members);
+      throw error;
+    }
   }
   if (signal?.aborted === true) await stopAll(members);
 }
