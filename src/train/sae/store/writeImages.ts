@@ -61,8 +61,9 @@ function emptyState(plan: StorePlan): WriterState {
 /** Throws FactError E_FEATURE_NAN, E_FEATURE_OVERFLOW (f16) for the first image that has such a value. */
 function checkValues(dtype: StoreDtype, tap: string, batch: StoredBatch, values: Float32Array): void {
   const limit = dtype === 'f16' ? HALF_LIMIT : Number.POSITIVE_INFINITY;
-  const at = values.findIndex((value) => !(Math.abs(value) < limit));
-  if (at < 0) return;
+  let at = 0;
+  while (at < values.length && Math.abs(values[at]) < limit) at++;
+  if (at === values.length) return;
   const image = batch.keys[Math.floor((at * batch.size) / values.length)];
   const code = Number.isFinite(values[at]) ? 'E_FEATURE_OVERFLOW' : 'E_FEATURE_NAN';
   throw unusableFeature(code, tap, image, values[at]);
