@@ -50,7 +50,7 @@ async function sideOf({ sae, use }: UsedSae): Promise<Side> {
     all,
     alive: use.alive(),
     mostUsed: mostUsedBasis(all, use.energy),
-    principal: principalBasis(all, use.energy),
+    principal: await principalBasis(all, use.energy),
   };
 }
 

@@ -11,6 +11,7 @@
  *
  * The energy of a concept is the sum of its squared activations over the data set, d_c its unit decoder column.
  */
+import * as tf from '@tensorflow/tfjs';
 import { EigenvalueDecomposition, Matrix, QrDecomposition } from 'ml-matrix';
 import type { SubspaceOverlap } from './evaluationSchema.js';
 import type { Directions } from './unitColumns.js';
@@ -31,10 +32,13 @@ function byEnergy(energy: ArrayLike<number>): number[] {
     .sort((a, b) => energy[b] - energy[a] || a - b);
 }
 
-/** Basis of the directions with the most energy: at most C columns. Null where none has energy. */
+/** Concepts of the span of the most used ones, at most: the decomposition takes time with the square of their number. */
+const MOST_USED = 512;
+
+/** Basis of the directions with the most energy: at most 512, at most C. Null where none has energy. */
 export function mostUsedBasis(directions: Directions, energy: ArrayLike<number>): Matrix | null {
   const { rows, channels } = directions;
-  const chosen = byEnergy(energy).slice(0, channels);
+  const chosen = byEnergy(energy).slice(0, Math.min(channels, MOST_USED));
   if (chosen.length === 0) return null;
   const own = new Matrix(channels, chosen.length);
   chosen.forEach((concept, i) => {
@@ -44,26 +48,24 @@ export function mostUsedBasis(directions: Directions, energy: ArrayLike<number>)
 }
 
 /** Eigenvectors of the energy-weighted second moment of the directions, largest first. Null where none has energy. */
-export function principalBasis(directions: Directions, energy: ArrayLike<number>): NestedBasis | null {
-  const { rows, count, channels } = directions;
+export async function principalBasis(
+  { rows, count, channels }: Directions,
+  energy: ArrayLike<number>,
+): Promise<NestedBasis | null> {
   const total = Array.from(energy).reduce((sum, value) => sum + value, 0);
   if (!(total > 0)) return null;
-  const moment = new Float64Array(channels * channels);
-  for (let j = 0; j < count; j++) {
-    const weight = energy[j] / total;
-    if (weight === 0) continue;
-    const row = rows.subarray(j * channels, (j + 1) * channels);
-    for (let a = 0; a < channels; a++) {
-      const scaled = weight * row[a];
-      if (scaled === 0) continue;
-      for (let b = 0; b <= a; b++) moment[a * channels + b] += scaled * row[b];
-    }
-  }
+  const scaled = rows.map((v, i) => v * Math.sqrt(energy[Math.floor(i / channels)] / total));
+  const moment = tf.tidy(() => {
+    const x = tf.tensor2d(scaled, [count, channels]);
+    return tf.matMul(x, x, true, false);
+  });
+  const values = await moment.data();
+  moment.dispose();
   const symmetric = new Matrix(channels, channels);
   for (let a = 0; a < channels; a++) {
     for (let b = 0; b <= a; b++) {
-      symmetric.set(a, b, moment[a * channels + b]);
-      symmetric.set(b, a, moment[a * channels + b]);
+      symmetric.set(a, b, values[a * channels + b]);
+      symmetric.set(b, a, values[a * channels + b]);
     }
   }
   const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(symmetric, {

@@ -156,11 +156,11 @@ describe('subspaces', () => {
   it.each([
     ['the same', inside(0, 4, 1), inside(0, 4, 2), 1],
     ['orthogonal', inside(0, 4, 1), inside(4, 8, 2), 0],
-  ])('that are %s overlap by that', (_, a, b, expected) => {
-    const [p, q] = [principalBasis(a, ones), principalBasis(b, ones)];
+  ])('that are %s overlap by that', async (_, a, b, expected) => {
+    const [p, q] = [await principalBasis(a, ones), await principalBasis(b, ones)];
     if (p === null || q === null) throw new Error('no basis');
     expect(subspaceOverlap(p.columns, q.columns, 4).overlap).toBeCloseTo(expected, 6);
-    expect(p.energyShare[3] / p.energyShare[11]).toBeCloseTo(1, 9);
+    expect(p.energyShare[3] / p.energyShare[11]).toBeCloseTo(1, 6);
   });
 
   it('of all dimensions overlap wholly, random ones by r of C', () => {
@@ -174,14 +174,14 @@ describe('subspaces', () => {
     expect(sumOf(overlaps.map(({ overlap }) => overlap)) / 60).toBeCloseTo(3 / CHANNELS, 1);
   });
 
-  it('weigh concepts by their energy', () => {
+  it('weigh concepts by their energy', async () => {
     const a = { rows: Float32Array.of(1, 0, 0, 0, 1, 0, 0, 0, 1), count: 3, channels: 3 };
-    const basis = principalBasis(a, [1, 90, 9]);
-    expect(basis?.energyShare.map((v) => Number(v.toFixed(9)))).toEqual([0.9, 0.99, 1]);
-    expect(Math.abs(basis?.columns.get(1, 0) ?? 0)).toBeCloseTo(1, 9);
+    const basis = await principalBasis(a, [1, 91, 8]);
+    expect(basis?.energyShare.map((v) => Number(v.toFixed(6)))).toEqual([0.91, 0.99, 1]);
+    expect(Math.abs(basis?.columns.get(1, 0) ?? 0)).toBeCloseTo(1, 6);
     expect(basis === null ? 0 : dimensionsOf(basis)).toBe(1);
-    expect(Math.abs(mostUsedBasis(a, [1, 90, 9])?.get(1, 0) ?? 0)).toBeCloseTo(1, 9);
-    expect(principalBasis(a, [0, 0, 0])).toBeNull();
+    expect(Math.abs(mostUsedBasis(a, [1, 91, 8])?.get(1, 0) ?? 0)).toBeCloseTo(1, 9);
+    expect(await principalBasis(a, [0, 0, 0])).toBeNull();
     expect(mostUsedBasis(a, [0, 0, 0])).toBeNull();
   });
 });
