@@ -18,6 +18,12 @@ export function countOf(value: number, one: string): string {
   return `${counted(value)} ${one}${value === 1 ? '' : 's'}`;
 }
 
+/** "34 %", "2.5 %": a part whose small values are worth two digits. */
+export function part(share: number): string {
+  const value = 100 * share;
+  return `${value >= 10 || value === 0 ? value.toFixed(0) : value.toPrecision(2)} %`;
+}
+
 /** "goldfish, rock beauty": the classes that a concept stands for; empty where it gave none anything. */
 export function mainClasses(classes: readonly ClassShare[]): string {
   return classes
@@ -48,7 +54,7 @@ export function conceptFacts(card: ConceptCard, images: number): string {
     card.meanPixels80 === null
       ? ''
       : ` In the images shown, ${percent(card.meanPixels80)} of the pixels carry 80 % of it.`;
-  return `Active in ${percent(card.activeShare)} of the images (${counted(card.images)} of ${counted(images)}), there at ${percent(card.meanPositionShare)} of the positions with a presence of ${card.meanPresence.toFixed(1)} on average. It gives ${percent(card.positiveShare)} of all evidence for the answers.${size}`;
+  return `Active in ${percent(card.activeShare)} of the images (${counted(card.images)} of ${counted(images)}), there at ${percent(card.meanPositionShare)} of the positions with a presence of ${card.meanPresence.toFixed(1)} on average. It gives ${part(card.positiveShare)} of all evidence for the answers.${size}`;
 }
 
 /** Whether the answer was right, in a word or two; empty where the class is not known. */
