@@ -26,7 +26,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { scatterLast } from '../../engine/ops.js';
-import { type ExtraRows, type SaeProducts, type Selection, saeProducts } from './products.js';
+import { areSparse, type ExtraRows, type SaeProducts, type Selection, saeProducts } from './products.js';
 import { type BatchChoice, selectByBatch, selectByRow } from './selection.js';
 
 export interface SaeLossOptions {
@@ -67,7 +67,7 @@ export type SaeForward = {
   /** Gradients of the auxiliary term for `auxWidth` distinct latents; absent where it is left out. */
   readonly auxGrads?: AuxGrads;
   /** Where the batch's largest are chosen: see selection.ts. */
-  readonly chosen?: BatchChoice;
+  readonly chosen?: Omit<BatchChoice, 'places'>;
 };
 
 /** Gradients of the auxiliary term by latent: indices int32 [W], encoder and decoderRows [W, C]. */
@@ -146,15 +146,23 @@ function residualAndPull(
 ): { residual: tf.Tensor2D; du: tf.Tensor2D } {
   const [rows, channels] = x.shape;
   const k = values.shape[1];
+  // Empty places read the row of the first one, which lies in the cache.
+  const active = tf.cast(tf.step(values), 'int32');
+  const first = tf.slice(indices, [0, 0], [rows, 1]);
+  const read = tf.add(
+    tf.mul(indices, active),
+    tf.mul(first, tf.sub(tf.scalar(1, 'int32'), active)),
+  ) as tf.Tensor2D;
   const parts: tf.Tensor2D[] = [];
   const chunk = Math.max(MIN_CHUNK_ROWS, Math.floor(CHUNK_VALUES / (k * channels)));
   for (let start = 0; start < rows; start += chunk) {
     const size = Math.min(chunk, rows - start);
     const part = (t: tf.Tensor2D) => tf.slice(t, [start, 0], [size, t.shape[1]]);
-    const selected = tf.reshape(
-      tf.gather(decoderRows, tf.reshape(part(indices), [size * k]) as tf.Tensor1D),
-      [size, k, channels],
-    );
+    const selected = tf.reshape(tf.gather(decoderRows, tf.reshape(part(read), [size * k]) as tf.Tensor1D), [
+      size,
+      k,
+      channels,
+    ]);
     const reconstruction = tf.matMul(tf.reshape(part(values), [size, 1, k]), selected);
     const residual = tf.sub(part(x), tf.reshape(reconstruction, [size, channels])) as tf.Tensor2D;
     const products = tf.matMul(selected, tf.reshape(residual, [size, channels, 1]));
@@ -165,8 +173,22 @@ function residualAndPull(
   return { residual, du: tf.mul(pull, tf.mul(tf.step(values), -2 / rows)) as tf.Tensor2D };
 }
 
-function choiceOf({ full, smallest, perRow }: BatchChoice): BatchChoice {
+function choiceOf({ full, smallest, perRow }: BatchChoice): SaeForward['chosen'] {
   return { full, smallest, perRow };
+}
+
+/** A selection without its empty places, one activation after the other, where products take sums of rows. */
+function withoutEmpty(selection: Selection, places: tf.Tensor1D): Selection {
+  const width = selection.values.shape[1];
+  const picked = (t: tf.Tensor2D) =>
+    tf.reshape(tf.gather(tf.reshape(t, [-1]), places), [-1, 1]) as tf.Tensor2D;
+  const { values, du, indices } = selection;
+  return {
+    values: picked(values),
+    du: picked(du),
+    indices: picked(indices),
+    rows: tf.cast(tf.floorDiv(places, tf.scalar(width, 'int32')), 'int32') as tf.Tensor1D,
+  };
 }
 
 /**
@@ -208,7 +230,10 @@ export function saeForward(
       l0: tf.div(tf.sum(fired), rows) as tf.Scalar,
       counters: newCounters,
       fired: tf.cast(fired, 'int32') as tf.Tensor1D,
-      selection: { values, du, indices },
+      selection:
+        ofBatch !== undefined && areSparse(latents, k)
+          ? withoutEmpty({ values, du, indices }, ofBatch.places)
+          : { values, du, indices },
       g: tf.mul(residual, -2 / rows) as tf.Tensor2D,
       ...(ofBatch === undefined ? {} : { chosen: choiceOf(ofBatch) }),
     };

@@ -12,11 +12,15 @@ import * as tf from '@tensorflow/tfjs';
 import { scatterLast } from '../../engine/ops.js';
 import { engineThreads } from '../../engine/threads.js';
 
-/** The selected activations of a batch: int32 indices, values u and their gradients du, all [B, k]. */
+/**
+ * The selected activations of a batch: int32 indices, values u and their gradients du, all [B, k]. With `rows`, int32 [n],
+ * they are one by one, [n, 1], and belong to these rows of the batch.
+ */
 export type Selection = {
   readonly values: tf.Tensor2D;
   readonly du: tf.Tensor2D;
   readonly indices: tf.Tensor2D;
+  readonly rows?: tf.Tensor1D;
 };
 
 /** Rows [W, C] that are added at distinct latents, int32 [W]. */
@@ -80,17 +84,18 @@ export function denseProduct(
   });
 }
 
-/** The same as a sum of scaled rows, `blockColumns` columns at a time. */
+/** The same as a sum of scaled rows, `blockColumns` columns at a time; `rowNumbers`: `rows` of `Selection`. */
 export function sparseProduct(
   coefficients: tf.Tensor2D,
   indices: tf.Tensor2D,
   rows: tf.Tensor2D,
   latents: number,
   extra?: ExtraRows,
+  rowNumbers?: tf.Tensor1D,
   blockColumns = Math.max(MIN_BLOCK_COLUMNS, Math.floor(BLOCK_VALUES / coefficients.size)),
 ): tf.Tensor2D {
-  const [batch, channels] = rows.shape;
-  const k = coefficients.shape[1];
+  const channels = rows.shape[1];
+  const [batch, k] = coefficients.shape;
   return tf.tidy(() => {
     const selected = tf.reshape(indices, [batch * k]) as tf.Tensor1D;
     const places = extra === undefined ? selected : tf.concat([selected, extra.indices]);
@@ -99,7 +104,12 @@ export function sparseProduct(
     for (let start = 0; start < channels; start += blockColumns) {
       const size = Math.min(blockColumns, channels - start);
       const columns = (t: tf.Tensor2D) => tf.slice(t, [0, start], [t.shape[0], size]);
-      const block = tf.reshape(columns(rows), [batch, 1, size]);
+      const part = columns(rows);
+      const block = tf.reshape(rowNumbers === undefined ? part : tf.gather(part, rowNumbers), [
+        batch,
+        1,
+        size,
+      ]);
       const scaled = tf.reshape(tf.mul(scales, block), [batch * k, size]) as tf.Tensor2D;
       const terms = extra === undefined ? scaled : tf.concat([scaled, columns(extra.rows)]);
       blocks.push(tf.unsortedSegmentSum(terms, places, latents) as tf.Tensor2D);
@@ -115,21 +125,23 @@ export function selectedProduct(
   rows: tf.Tensor2D,
   latents: number,
   extra?: ExtraRows,
+  rowNumbers?: tf.Tensor1D,
 ): tf.Tensor2D {
-  const product = areSparse(latents, coefficients.shape[1]) ? sparseProduct : denseProduct;
-  return product(coefficients, indices, rows, latents, extra);
+  if (rowNumbers !== undefined || areSparse(latents, coefficients.shape[1]))
+    return sparseProduct(coefficients, indices, rows, latents, extra, rowNumbers);
+  return denseProduct(coefficients, indices, rows, latents, extra);
 }
 
 /** Both products; x and g [B, C]. Caller disposes the results. */
 export function saeProducts(
   x: tf.Tensor2D,
   g: tf.Tensor2D,
-  { values, du, indices }: Selection,
+  { values, du, indices, rows }: Selection,
   latents: number,
   extra: { readonly encoder?: ExtraRows; readonly decoderRows?: ExtraRows } = {},
 ): SaeProducts {
   return {
-    encoderGrad: selectedProduct(du, indices, x, latents, extra.encoder),
-    decoderRowsGrad: selectedProduct(values, indices, g, latents, extra.decoderRows),
+    encoderGrad: selectedProduct(du, indices, x, latents, extra.encoder, rows),
+    decoderRowsGrad: selectedProduct(values, indices, g, latents, extra.decoderRows, rows),
   };
 }

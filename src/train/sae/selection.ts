@@ -23,6 +23,8 @@ export type BatchChoice = {
   readonly full: tf.Scalar;
   /** The smallest value chosen; 0 where none is. */
   readonly smallest: tf.Scalar;
+  /** Which of the B x width places are chosen, int32 [k B]: row x width + place. */
+  readonly places: tf.Tensor1D;
   /** Share of the rows that have 0, 1, ... activations; the last of the `bins` places stands for more, too. [bins] */
   readonly perRow: tf.Tensor1D;
 };
@@ -78,6 +80,7 @@ export function selectByBatch(
     return {
       values,
       indices,
+      places: tf.reshape(places, [count]) as tf.Tensor1D,
       full: (width < encoder.shape[0] ? tf.sum(last) : tf.scalar(0)) as tf.Scalar,
       // What is not chosen counts as the largest value, which changes no minimum.
       smallest: tf.min(tf.add(values, tf.mul(tf.sub(1, positive), largest))) as tf.Scalar,

@@ -71,6 +71,8 @@ export class SaeStep {
   private readonly forward: Compiled<[tf.Tensor2D, tf.Scalar], ForwardResult>;
   private readonly product: Compiled<readonly tf.Tensor[], tf.Tensor2D>;
   private readonly isSparse: boolean;
+  /** The selection comes without empty places: see `Selection`. */
+  private readonly isOneByOne: boolean;
   private readonly squares: Compiled<[tf.Tensor2D, tf.Tensor2D, tf.Tensor2D], tf.Tensor1D>;
   private readonly updates: readonly (RowUpdateOf & { readonly compiled: CompiledRowUpdate })[];
 
@@ -80,20 +82,26 @@ export class SaeStep {
   ) {
     const { architecture, latents, k, batchWidth, auxWidth, compile: enabled } = options;
     const name = `sae step (width ${batchWidth ?? k}, auxiliary ${auxWidth})`;
-    this.isSparse = areSparse(latents, batchWidth ?? k);
+    this.isSparse = areSparse(latents, k);
+    this.isOneByOne = batchWidth !== undefined && this.isSparse;
     this.forward = compile(
       (features: tf.Tensor2D, normFactor: tf.Scalar) => this.forwardProgram(features, normFactor),
       { name: `${name}, forward`, enabled },
     );
     this.product = compile(
-      (...[coefficients, indices, rows, extra, places]: readonly tf.Tensor[]) =>
-        selectedProduct(
-          coefficients as tf.Tensor2D,
-          indices as tf.Tensor2D,
-          rows as tf.Tensor2D,
+      (...args: readonly tf.Tensor[]) => {
+        const [coefficients, indices, rows, ...more] = args as tf.Tensor2D[];
+        const rowNumbers = this.isOneByOne ? (more.shift() as unknown as tf.Tensor1D) : undefined;
+        const [extra, places] = more;
+        return selectedProduct(
+          coefficients,
+          indices,
+          rows,
           latents,
-          extra === undefined ? undefined : { rows: extra as tf.Tensor2D, indices: places as tf.Tensor1D },
-        ),
+          extra === undefined ? undefined : { rows: extra, indices: places as unknown as tf.Tensor1D },
+          rowNumbers,
+        );
+      },
       { name: `${name}, product`, enabled, isOneThread: this.isSparse, readsArgumentsOnly: this.isSparse },
     );
     this.squares = compile(
@@ -119,7 +127,8 @@ export class SaeStep {
     };
     try {
       const found = await this.forward(features, own(tf.scalar(normFactor)));
-      const { values, du, indices } = found.selection;
+      const { values, du, indices, rows: rowNumbers } = found.selection;
+      if (rowNumbers !== undefined) owned.push(rowNumbers);
       const { x, g, counters, fired, numbers, auxiliary } = found;
       owned.push(x, g, values, du, indices, counters, fired, numbers, ...found.perRow);
       for (const grads of auxiliary) owned.push(grads.encoder, grads.decoderRows, grads.indices);
@@ -129,7 +138,13 @@ export class SaeStep {
       if (full > 0 || !Number.isFinite(loss)) return { ...report, gradientNorm: Number.NaN };
       const extra = auxiliaryRows(auxiliary[0]);
       const productOf = (coefficients: tf.Tensor2D, rows: tf.Tensor2D, more?: ExtraRows) =>
-        this.product(coefficients, indices, rows, ...(more === undefined ? [] : [more.rows, more.indices]));
+        this.product(
+          coefficients,
+          indices,
+          rows,
+          ...(rowNumbers === undefined ? [] : [rowNumbers]),
+          ...(more === undefined ? [] : [more.rows, more.indices]),
+        );
       const encoderProduct = productOf(du, x, extra.encoder).then(own);
       if (!this.isSparse || runsAtOnce() === 1) await encoderProduct;
       const decoderProduct = productOf(values, g, extra.decoderRows).then(own);

@@ -1,8 +1,10 @@
 import * as tf from '@tensorflow/tfjs';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/core/random.js';
+import { scatterLast } from '../../../src/engine/ops.js';
 import { encodeSparse, initialSaeWeights } from '../../../src/layers/topKSae.js';
-import { saeGradients } from '../../../src/train/sae/gradients.js';
+import { saeForward, saeGradients } from '../../../src/train/sae/gradients.js';
+import { areSparse } from '../../../src/train/sae/products.js';
 import { selectByBatch, selectByRow } from '../../../src/train/sae/selection.js';
 import { batchTopKCode, nextCode } from '../../../src/train/sae/threshold.js';
 import { SaeTrainer, type SaeTrainerOptions } from '../../../src/train/sae/trainer.js';
@@ -102,6 +104,34 @@ describe('the choice of a batch', () => {
     })([matrix(e), matrix(r)]);
     expect(got.encoderGrad.dataSync()).toBeNormwiseClose(dE.dataSync(), 1e-5);
     expect(got.decoderRowsGrad.dataSync()).toBeNormwiseClose(dR.dataSync(), 1e-5);
+  });
+});
+
+describe('the products of a sparse batch', () => {
+  it('take its activations one by one and give the same gradients', () => {
+    const [latents, width] = [200, 12];
+    expect(areSparse(latents, 1)).toBe(true);
+    const [x, e, r] = [normals(B * C, 7), normals(latents * C, 8), normals(latents * C, 9)];
+    const counters = tf.zeros([latents], 'int32') as tf.Tensor1D;
+    // Some are dead, so that rows of the auxiliary term are added, too.
+    const options = { k: 1, batchWidth: width, auxAlpha: 0.5, auxK: 4, deadAfterRows: B, auxWidth: latents };
+    const forward = saeForward(matrix(x), matrix(e), matrix(r), counters, options);
+    expect(forward.selection.values.shape).toEqual([B, 1]);
+    expect(forward.chosen?.full.dataSync()[0]).toBe(0);
+    const got = saeGradients(matrix(x), matrix(e), matrix(r), counters, options);
+    const { values, indices } = selectByBatch(matrix(x), matrix(e), 1, width, 2);
+    const u = scatterLast(values, indices, latents) as tf.Tensor2D;
+    const du = tf.mul(tf.matMul(forward.g, matrix(r), false, true), tf.step(u)) as tf.Tensor2D;
+    const aux = forward.auxGrads;
+    if (aux === undefined) throw new Error('no auxiliary term');
+    const spread = (t: tf.Tensor2D) =>
+      tf.matMul(tf.oneHot(aux.indices, latents).toFloat() as tf.Tensor2D, t, true, false);
+    const wanted = {
+      encoder: tf.add(tf.matMul(du, matrix(x), true, false), spread(aux.encoder)),
+      decoder: tf.add(tf.matMul(u, forward.g, true, false), spread(aux.decoderRows)),
+    };
+    expect(got.encoderGrad.dataSync()).toBeNormwiseClose(wanted.encoder.dataSync(), 1e-5);
+    expect(got.decoderRowsGrad.dataSync()).toBeNormwiseClose(wanted.decoder.dataSync(), 1e-5);
   });
 });
 

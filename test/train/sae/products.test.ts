@@ -38,7 +38,7 @@ describe('products with selected activations', () => {
   ])('are sums of scaled rows, %s', async (_, blockColumns) => {
     const { coefficients, indices, rows, expected } = makeCase(37, 16, 20, 4);
     const sparse = (a: tf.Tensor2D, i: tf.Tensor2D, x: tf.Tensor2D) =>
-      sparseProduct(a, i, x, 20, undefined, blockColumns);
+      sparseProduct(a, i, x, 20, undefined, undefined, blockColumns);
     const oneThread = compile(sparse, { name: 'sparse', isOneThread: true });
     const manyThreads = compile(sparse, { name: 'sparse' });
     for (const product of [sparse, oneThread, manyThreads]) {
