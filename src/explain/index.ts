@@ -2,6 +2,34 @@ export { BaseExplainer, DEFAULT_TOP, type ImageScores, type TargetChoice } from 
 export * from './c2.js';
 export * from './classes.js';
 export * from './conceptProgram.js';
+export {
+  type EditClass,
+  type EditOptions,
+  type EditResult,
+  editImage,
+  predictEdit,
+} from './concepts/edit.js';
+export { EditPass, type EditPassOptions } from './concepts/editPass.js';
+export { type EditPlan, type EditRequest, planEdit } from './concepts/editPlan.js';
+export { editDataSchema, editFileSchema } from './concepts/editSchema.js';
+export type { ConceptGraph, GraphEdge, GraphNode } from './concepts/graph.js';
+export type { GraphHop } from './concepts/graphHops.js';
+export { type GraphOptions, graphOfImage, type ImageGraph } from './concepts/graphImage.js';
+export { GraphPass, type GraphPassOptions } from './concepts/graphPass.js';
+export { drawGraph, type GraphPictureOptions } from './concepts/graphPicture.js';
+export { graphFileSchema } from './concepts/graphSchema.js';
+export { GraphSums, type GraphSumsOptions } from './concepts/graphSums.js';
+export { graphsToGraphMl, graphToDot } from './concepts/graphText.js';
+export { ConceptPass, type PassCode, type PassImage, type PassOptions } from './concepts/pass.js';
+export {
+  compareClasses,
+  type Flip,
+  smallestFlip,
+  type VersusConcept,
+  type VersusResult,
+} from './concepts/versus.js';
+export { confusionFileSchema } from './concepts/versusDataReport.js';
+export { versusFileSchema } from './concepts/versusSchema.js';
 export { Explainer, type ExplainerOptions } from './explainer.js';
 export * from './explanation.js';
 export {

@@ -37,13 +37,11 @@ export function versusSubtitle(v: VersusResult): string {
   return `${says}${truth}${alone}.`;
 }
 
+/** "concept 7", "3 concepts (7, 9, 12)". */
 function listed(concepts: readonly number[]): string {
-  const shown = concepts.slice(0, 8).join(', ');
+  if (concepts.length === 1) return `concept ${concepts[0]}`;
   const rest = concepts.length > 8 ? ` and ${concepts.length - 8} more` : '';
-  return `${concepts.length === 1 ? 'concept' : `${concepts.length} concepts`} ${shown}${rest}`.replace(
-    /^1 concepts/,
-    'concept',
-  );
+  return `${concepts.length} concepts (${concepts.slice(0, 8).join(', ')}${rest})`;
 }
 
 /** What would flip the decision, in one or two sentences. @param name of a class by number */
