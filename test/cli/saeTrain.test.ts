@@ -158,6 +158,27 @@ describe('fact sae train', () => {
     );
   });
 
+  it('from a store of another network is refused before anything is trained', async () => {
+    const { smallModel } = await import('../explain/fixtures.js');
+    const other = smallModel({ seed: 99 });
+    await other.save(at('other'));
+    other.dispose();
+    const argv = [
+      'train',
+      at('other'),
+      '-c',
+      recipe('layer2'),
+      '--features',
+      at('store'),
+      '--data-dir',
+      data,
+    ];
+    const { status, stderr } = await sae(...argv, '--out', at('refused'));
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/with weights [0-9a-f]{12}…, the network .* \[E_SAE_MISMATCH\]/s);
+    expect(existsSync(at('refused'))).toBe(false);
+  });
+
   it.each([
     [['--features', 'STORE', '--on-the-fly', '-c', 'layer1'], '--on-the-fly trains from images'],
     [
