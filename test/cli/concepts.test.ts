@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { register } from '../../src/cli/concepts.js';
 import { Journal } from '../../src/core/journal.js';
@@ -9,7 +10,7 @@ import { ConceptPass } from '../../src/explain/concepts/pass.js';
 import { CLASS_NAMES } from '../explain/fixtures.js';
 import { pngOf, randomPicture } from '../fixtures/pictures.js';
 import { type Outcome, runVerbOf, useExplainCase, writeBroken } from './explainCase.js';
-import { differingFiles } from './manyPictures.js';
+import { differingFiles, until } from './manyPictures.js';
 
 const PER_CLASS = 4;
 
@@ -70,8 +71,10 @@ describe('fact concepts', () => {
   }
 
   it('makes a gallery: every number in the schema, every picture on disk, every sum holds', async () => {
+    const before = tf.memory().numTensors;
     const { status, stdout, stderr } = await gallery('whole', '--top', '5');
     expect(status, stderr).toBe(0);
+    expect(tf.memory().numTensors).toBe(before);
     expect(stdout).toContain('20 images');
     expect(stdout).toMatch(/All \d+ sums checked/);
     expect(stderr).toMatch(/warning: skipped: .*broken\.png/);
@@ -299,6 +302,17 @@ describe('fact concepts', () => {
     const foreign = await gallery('odd', '--top', '1');
     expect([foreign.status, foreign.stderr.includes('[E_OUT_EXISTS]')]).toEqual([2, true]);
     expect(readFileSync(join(partial, 'thesis.txt'), 'utf8')).toBe('years of work');
+  });
+
+  it('waits while another process makes the same gallery, and can be stopped meanwhile', async () => {
+    const lock = `${at('busy')}.lock`;
+    writeFileSync(lock, 'process 1 on another machine');
+    const waiting = gallery('busy', '--top', '1');
+    await until(() => process.listenerCount('SIGINT') > 0);
+    process.emit('SIGINT');
+    expect((await waiting).status).toBe(130);
+    expect(readFileSync(lock, 'utf8')).toBe('process 1 on another machine');
+    expect(existsSync(at('busy'))).toBe(false);
   });
 
   it('refuses the pass of other data', async () => {

@@ -36,9 +36,10 @@ function classSection(entry: ClassEntry, cards: PageCards | null): string {
 
 function sharedRow({ concept, classes, effectiveClasses }: SharedConcept, cards: PageCards | null): string {
   const names = classes.map(
-    (one) => `<a href="#class-${one.class.index}">${escapeHtml(one.class.name)}</a> ${percent(one.share)}`,
+    (one) =>
+      `<a href="#class-${one.class.index}">${escapeHtml(one.class.name)}</a> ${percent(one.share).replace(' ', '\u00a0')}`,
   );
-  return `<li>${picture(concept, cards)}<b>concept ${concept}</b>, as many as ${effectiveClasses.toFixed(1)} classes<br>${names.join('<br>')}</li>`;
+  return `<li>${picture(concept, cards)}<b>concept ${concept}</b>, spread over about ${effectiveClasses.toFixed(1)} classes<br>${names.join('<br>')}</li>`;
 }
 
 /** The page of classes. */

@@ -1,10 +1,12 @@
 /** The report of classes as lines of text, for the command line. */
 import { amount, percent, signed, signedPercent } from '../report/words.js';
 import type { ClassEntry, ClassesReport, SharedConcept } from './classesReport.js';
-import { countOf } from './galleryWords.js';
+import { countOf, part } from './galleryWords.js';
 
 /** Shared concepts listed where no class or concept is asked for. */
 const SHARED_LINES = 20;
+/** Classes named a concept. */
+const CLASSES_A_LINE = 12;
 
 function classLines(entry: ClassEntry): string[] {
   const right = entry.correct === null ? '' : `, ${entry.correct} right`;
@@ -25,8 +27,9 @@ function classLines(entry: ClassEntry): string[] {
 }
 
 function sharedLine({ concept, classes, effectiveClasses, positiveShare }: SharedConcept): string {
-  const names = classes.map((one) => `${one.class.name} ${percent(one.share)}`).join(', ');
-  return `concept ${concept}: ${names} (as many as ${effectiveClasses.toFixed(1)} classes, ${percent(positiveShare)} of all evidence)`;
+  const names = classes.slice(0, CLASSES_A_LINE).map((one) => `${one.class.name} ${percent(one.share)}`);
+  const rest = classes.length - names.length;
+  return `concept ${concept}: ${names.join(', ')}${rest > 0 ? ` and ${rest} more` : ''} (spread over about ${effectiveClasses.toFixed(1)} classes; ${part(positiveShare)} of all evidence)`;
 }
 
 /** Text of a report, for what was asked. */

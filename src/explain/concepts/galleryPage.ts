@@ -9,8 +9,10 @@ import { galleryDocument } from './pageStyle.js';
 
 /** Pictures of a mosaic. */
 const MOSAIC = 4;
+/** A concept is found by a class that has at least this part of its positive contribution. */
+const FOUND_SHARE = 0.05;
 
-/** What the page knows of a concept: number, main classes, all its classes, shares of evidence and of images, pictures. */
+/** What the page knows of a concept: number, main classes, classes that it is found by, shares of evidence and of images, pictures. */
 type Item = readonly [
   concept: number,
   title: string,
@@ -22,7 +24,10 @@ type Item = readonly [
 
 function itemOf(card: ConceptCard): Item {
   const digits = (share: number): number => Number(share.toPrecision(4));
-  const names = card.classes.predicted.concat(card.classes.labelled).map((one) => one.class.name);
+  const names = card.classes.predicted
+    .concat(card.classes.labelled)
+    .filter(({ share }) => share >= FOUND_SHARE)
+    .map((one) => one.class.name);
   return [
     card.concept,
     mainClasses(card.classes.predicted),
