@@ -185,25 +185,9 @@ export function reconstructFeatures(
   });
 }
 
-/** Contributions to a target [N, classes] of a code and its reconstruction: [N, K]. Caller disposes. */
-export function contributeToTarget(
-  upper: NetworkPart,
-  sae: SaeTensors,
-  code: ConceptCode,
-  reconstruction: tf.Tensor,
-  target: tf.Tensor2D,
-): tf.Tensor2D {
-  return tf.tidy(() => {
-    const decoderRows = rowsOf(tf.transpose(sae.decoder) as tf.Tensor2D, code.indices);
-    const above = pullBack(upper, reconstruction, target);
-    return attribute(code, decoderRows, above.gradient, sae).contributions;
-  });
-}
-
 /**
- * Worth of one unit of each selected activation to a target [N, classes]: [N, P, k], 0 where nothing is active (the sum
- * of activation times worth by concept is the concept's contribution), and the terms of the part's constants. Caller
- * disposes both.
+ * Worth of one unit of each selected activation to a target [N, classes]: [N, P, k], 0 where nothing is active; and the
+ * terms of the part's constants. Caller disposes both.
  */
 export function weighCode(
   upper: NetworkPart,
@@ -213,10 +197,18 @@ export function weighCode(
   target: tf.Tensor2D,
 ): { worth: tf.Tensor3D; constantTerms: tf.Tensor2D } {
   return tf.tidy(() => {
-    const decoderRows = rowsOf(tf.transpose(sae.decoder) as tf.Tensor2D, code.indices);
-    const above = pullBack(upper, reconstruction, target);
-    const worth = tf.mul(projectRows(decoderRows, flatten(above.gradient)), tf.step(code.values));
-    return { worth: worth as tf.Tensor3D, constantTerms: above.constantTerms };
+    const rows = rowsOf(tf.transpose(sae.decoder) as tf.Tensor2D, code.indices);
+    const { gradient, constantTerms } = pullBack(upper, reconstruction, target);
+    const worth = tf.mul(projectRows(rows, flatten(gradient)), tf.step(code.values)) as tf.Tensor3D;
+    return { worth, constantTerms };
+  });
+}
+
+/** Contributions to a target [N, classes] of a code and its reconstruction: [N, K]. Caller disposes. */
+export function contributeToTarget(...of: Parameters<typeof weighCode>): tf.Tensor2D {
+  return tf.tidy(() => {
+    const [, sae, { values, indices }] = of;
+    return sumByConcept(tf.mul(values, weighCode(...of).worth), indices, sae.encoder.shape[0]);
   });
 }
 

@@ -54,7 +54,7 @@ function cards(e: SaeEvaluation): string {
             (stability.reduce((sum, other) => sum + headlineMatch(other).mean, 0) / stability.length).toFixed(
               2,
             ),
-            `cosine to the same concept of ${stability.length === 1 ? 'another run' : `${stability.length} other runs`} (chance ${headlineMatch(stability[0]).random.mean.toFixed(2)})`,
+            `cosine to the matched concept of ${stability.length === 1 ? 'another run' : `${stability.length} other runs`} (chance ${headlineMatch(stability[0]).random.mean.toFixed(2)})`,
           ),
         ]),
   ].join('')}</ul>`;
@@ -134,7 +134,7 @@ function densities(e: SaeEvaluation): string {
       histogram: { edges: edges.map((edge) => 10 ** edge), counts },
       marks: [{ at: TOO_ACTIVE, text: 'too active' }],
     }),
-    `Left: rare, specific concepts. Right: concepts that are active nearly everywhere and so tell little (${whole(e.activity.tooActive.length)} at 60 % of the positions or more). ${e.activity.dead === 0 ? 'No concept is dead' : `${whole(e.activity.dead)} concepts are never active (dead) and not drawn`}.`,
+    `Left: rare, specific concepts. Right: concepts that are active nearly everywhere and so tell little (${whole(e.activity.tooActive.length)} at 60 % of the positions or more). ${e.activity.dead === 0 ? 'No concept is dead' : `${whole(e.activity.dead)} ${e.activity.dead === 1 ? 'concept is' : 'concepts are'} never active (dead) and not drawn`}.`,
   );
 }
 
