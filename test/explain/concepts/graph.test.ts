@@ -202,6 +202,17 @@ describe('concept graphs', () => {
     biased.dispose();
   });
 
+  it('takes autoencoders whose activations count above a threshold only', async () => {
+    const plain = randomSae(model, 'layer3', 48, 8);
+    const above: Sae = { ...plain, threshold: 0.05 };
+    const chain = new GraphPass(model, [above, saes[1]], { imageSize: [SIZE, SIZE], batchSize: 1 });
+    const { graph } = await graphOfImage(chain, randomImage(14), null, options());
+    expect(graph.hops.every(({ holds }) => holds)).toBe(true);
+    checkSums(graph);
+    chain.dispose();
+    plain.dispose();
+  });
+
   it('keeps no tensor', async () => {
     await graphOfImage(pass, randomImage(12), null, options());
     const before = tf.memory().numTensors;
