@@ -17,7 +17,7 @@ import {
   splitOption,
   startFor,
 } from './saeOptions.js';
-import { withSignals } from './signals.js';
+import { stoppable, withSignals } from './signals.js';
 
 interface FeatureFlags extends ImageFlags {
   readonly tap?: readonly string[];
@@ -106,7 +106,7 @@ function report(context: CliContext, out: string, run: StoreRun, stopStatus: num
 }
 
 async function runCheck(context: CliContext, folder: string): Promise<number> {
-  return withSignals(async (signal) => {
+  return stoppable(context, async (signal) => {
     const index = await checkStore(folder, {
       signal,
       progress: ({ taps }) =>

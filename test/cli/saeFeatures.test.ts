@@ -61,6 +61,22 @@ describe('fact sae features', () => {
     expect(again.status).toBe(0);
   });
 
+  it('ends with 130 on Ctrl-C, says how far it is, and goes on from there', async () => {
+    const out = at('stopped');
+    const running = several(out, '--json');
+    const lock = join(out, '.writing', '1-of-1', 'run.lock');
+    while (!existsSync(lock)) await new Promise((resolve) => setTimeout(resolve, 1));
+    process.emit('SIGINT');
+    const stopped = await running;
+    expect(stopped.status, stopped.stderr).toBe(130);
+    const { status, imagesDone } = JSON.parse(stopped.stdout);
+    expect(status).toBe('stopped');
+    expect(imagesDone).toBeLessThan(15);
+    const rest = await several(out, '--quiet');
+    expect(rest.status, rest.stderr).toBe(0);
+    expect(hashes(out)).toEqual(hashes(at('whole')));
+  });
+
   it('names broken, odd and misnamed pictures or takes them', async () => {
     const odd = at('odd');
     cpSync(data, odd, { recursive: true });

@@ -96,15 +96,14 @@ function jobOf(index: StoreIndex): Record<string, unknown> {
   };
 }
 
-/** Takes the lock of a folder as soon as it is free. Throws the signal's reason, FactError E_WRITE. */
+/** Takes the lock of a folder as soon as it is free; null: the signal came first. Throws FactError E_WRITE. */
 export async function waitForLock(
   folder: string,
   signal: AbortSignal | undefined,
   onWait: (message: string) => void,
-): Promise<() => void> {
+): Promise<(() => void) | null> {
   let hasTold = false;
-  for (;;) {
-    signal?.throwIfAborted();
+  while (!signal?.aborted) {
     try {
       return lockFolder(folder);
     } catch (error) {
@@ -114,6 +113,7 @@ export async function waitForLock(
     }
     await sleep(POLL_MS);
   }
+  return null;
 }
 
 /** The unfinished work in the folder of a store. */

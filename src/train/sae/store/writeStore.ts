@@ -156,9 +156,10 @@ export async function writeStore(
   if (before !== null) return before;
   announce(plan, out, log);
   work.create();
-  const lock = (name: string): Promise<() => void> =>
+  const lock = (name: string): Promise<(() => void) | null> =>
     waitForLock(join(work.path, name), signal, (message) => log.info(`waiting: ${message}`));
   const began = await lock('begin');
+  if (began === null) return stopped();
   let unlock: () => void;
   try {
     work.begin();
@@ -185,8 +186,8 @@ export async function writeStore(
   } finally {
     unlock();
   }
-  if (signal?.aborted) return stopped();
   const release = await lock('finish');
+  if (release === null) return stopped();
   try {
     const meanwhile = ended();
     if (meanwhile !== null) return meanwhile;
