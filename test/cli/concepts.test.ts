@@ -152,6 +152,9 @@ describe('fact concepts', () => {
       JSON.parse(readFileSync(join(`${at('resumed')}.partial`, 'concepts.json'), 'utf8')),
     );
     expect(half.concepts).toHaveLength(2);
+    // What a process killed while it wrote would leave, is not part of the end.
+    writeFileSync(join(`${at('resumed')}.partial`, 'cards', '.00001.html.77.tmp'), 'half a p');
+    writeFileSync(join(`${at('resumed')}.partial`, '.totals.safetensors.77.tmp'), 'half');
     const last = await again();
     expect(last.status, last.stderr).toBe(0);
     expect(last.stderr).toContain('2 concepts were drawn by an earlier run');

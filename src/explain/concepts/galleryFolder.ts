@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { recoverFolder, replaceFolder, writeError, writeFileAtomic } from '../../core/atomicFile.js';
 import { FactError, messageOf } from '../../core/errors.js';
 import { Journal } from '../../core/journal.js';
@@ -146,6 +146,13 @@ export class GalleryFolder {
   /** Gives the finished gallery its name. Throws FactError E_WRITE. */
   finish(): void {
     this.journal?.close();
+    try {
+      // What a killed process was just writing.
+      for (const name of readdirSync(this.partial, { recursive: true, encoding: 'utf8' }))
+        if (/^\..*\.tmp$/.test(basename(name))) rmSync(join(this.partial, name), { force: true });
+    } catch (error) {
+      throw writeError(this.partial, error);
+    }
     replaceFolder(this.partial, this.target);
     try {
       rmSync(join(this.target, JOURNAL_FILE), { force: true });
