@@ -155,8 +155,8 @@ export class SaeTrainer {
   /** Weights as they are, row-major: encoder [K, C], decoder [C, K]. */
   async weights(): Promise<{ encoder: Float32Array; decoder: Float32Array }> {
     const { channels, latents } = this.options;
-    const encoder = Float32Array.from(await this.variables.encoder.data());
-    const rows = await this.variables.decoder_rows.data();
+    const encoder = (await this.read('encoder')) as Float32Array;
+    const rows = await this.read('decoder_rows');
     const decoder = new Float32Array(rows.length);
     for (let j = 0; j < latents; j++) {
       for (let c = 0; c < channels; c++) decoder[c * latents + j] = rows[j * channels + c];
@@ -238,12 +238,12 @@ export class SaeTrainer {
 
   /** Rows since each latent last fired, int32 [K]. */
   async counters(): Promise<Int32Array> {
-    return Int32Array.from(await this.variables.counters.data());
+    return (await this.read('counters')) as Int32Array;
   }
 
   /** Rows in which each latent fired since the last call with `reset`, int32 [K]. */
   async activity(reset: boolean): Promise<Int32Array> {
-    const values = Int32Array.from(await this.variables.activity.data());
+    const values = (await this.read('activity')) as Int32Array;
     if (reset) this.write('activity', new Int32Array(values.length));
     return values;
   }
@@ -276,6 +276,18 @@ export class SaeTrainer {
     return batchTopKCode(this.running, { k, latents, normFactor, width });
   }
 
+  /**
+   * A copy of a variable's values. Reading the variable itself would show its array to others, and the next update would
+   * have to leave that array as it is and take another.
+   */
+  private async read(name: StateName): Promise<Float32Array | Int32Array> {
+    const variable = this.variables[name];
+    const copy = tf.tidy(() => tf.mul(variable, tf.scalar(1, variable.dtype as 'float32' | 'int32')));
+    const values = (await copy.data()) as Float32Array | Int32Array;
+    copy.dispose();
+    return values;
+  }
+
   private write(name: StateName, values: Float32Array | Int32Array): void {
     const variable = this.variables[name];
     tf.tidy(() => variable.assign(tf.tensor(values, variable.shape, variable.dtype as 'float32' | 'int32')));
@@ -284,10 +296,7 @@ export class SaeTrainer {
   /** Everything that the next update depends on, copied. */
   async state(): Promise<SaeTrainerState> {
     const values = {} as Record<StateName, Float32Array | Int32Array>;
-    for (const { name, isInteger } of this.stateEntries) {
-      const data = await this.variables[name].data();
-      values[name] = isInteger ? Int32Array.from(data) : Float32Array.from(data);
-    }
+    for (const { name } of this.stateEntries) values[name] = await this.read(name);
     return { updates: this.updatesMade, values };
   }
 
