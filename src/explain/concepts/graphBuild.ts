@@ -2,7 +2,27 @@
 
 import { sumTerms } from '../ledger.js';
 import { type GraphEdge, type GraphNode, regionName } from './graph.js';
-import type { LevelSums } from './graphSums.js';
+
+/** Sums of one row of terms: what a chosen concept, or all others, are made of. */
+export interface RowSums {
+  readonly logits: Float64Array;
+  readonly logitConstants: Float64Array;
+  /** Null for the row of all others. */
+  readonly presence: Float64Array | null;
+  readonly presenceConstants: Float64Array | null;
+  /** Sums of the pixels' absolute terms, where the terms are regions: of logits, of presence. */
+  readonly absolutes: Float64Array | null;
+}
+
+/** Sums of one level. */
+export interface LevelSums {
+  readonly contributions: Float64Array;
+  readonly presences: Float64Array;
+  /** Chosen concepts, largest first. */
+  readonly ids: readonly number[];
+  /** One a chosen concept, and one for all others; terms are the concepts below, or for the earliest level regions. */
+  readonly rows: readonly RowSums[];
+}
 
 export interface BuildInput {
   /** Means of each level, earliest first. */

@@ -74,7 +74,8 @@ export function graphArticle(
     picture ??
     `<a href="${escapeHtml(encodeURI(path))}"><img loading="lazy" alt="${escapeHtml(title)}" src="${escapeHtml(encodeURI(path))}"></a>`;
   const isHolding = graph.hops.every(({ holds }) => holds);
-  return `<article><h2>${escapeHtml(title)}</h2><figure class="graph">${drawn}</figure>
+  const heading = subject.kind === 'class' ? subject.name : shortName(subject.name);
+  return `<article><h2>${escapeHtml(heading)}</h2><figure class="graph">${drawn}</figure>
 <p class="note${isHolding ? '' : ' bad'}">${escapeHtml(graphSumsLine(graph))}</p>
 <details><summary>The sums, hop by hop</summary>${sumTable(graph)}</details>
 <details><summary>All numbers</summary>${nodeTable(graph)}</details></article>`;

@@ -7,30 +7,9 @@ import type { ModelSpec } from '../../models/spec.js';
 import { className } from '../classes.js';
 import { sumTerms } from '../ledger.js';
 import { type ConceptGraph, REGION_SIDE, regionSums } from './graph.js';
-import { buildGraph } from './graphBuild.js';
+import { buildGraph, type LevelSums, type RowSums } from './graphBuild.js';
 import { HopCheck } from './graphHops.js';
 import type { GraphPass, ImageTraces, ImageWeights } from './graphPass.js';
-
-/** Sums of one row of terms: what a chosen concept, or all others, are made of. */
-export interface RowSums {
-  readonly logits: Float64Array;
-  readonly logitConstants: Float64Array;
-  /** Null for the row of all others. */
-  readonly presence: Float64Array | null;
-  readonly presenceConstants: Float64Array | null;
-  /** Sums of the pixels' absolute terms, where the terms are regions: of logits, of presence. */
-  readonly absolutes: Float64Array | null;
-}
-
-/** Sums of one level. */
-export interface LevelSums {
-  readonly contributions: Float64Array;
-  readonly presences: Float64Array;
-  /** Chosen concepts, largest first. */
-  readonly ids: readonly number[];
-  /** One a chosen concept, and one for all others; terms are the concepts below, or for the earliest level regions. */
-  readonly rows: readonly RowSums[];
-}
 
 export interface GraphSumsOptions {
   readonly spec: ModelSpec;
