@@ -109,7 +109,7 @@ async function measure(
       others.map((other, i) => ({ ...other, use: otherUses[i] })),
       { progress: comparing, signal },
     ).finally(() => comparing.stop());
-    const { channels, latents, k, tap } = own.sae;
+    const { architecture, channels, latents, k, tap } = own.sae;
     return saeEvaluationSchema.parse({
       format: EVALUATION_FORMAT,
       version: EVALUATION_VERSION,
@@ -121,7 +121,7 @@ async function measure(
         weightsHash: spec.weightsHash,
         classes: spec.options.numClasses,
       },
-      autoencoder: { path: own.path, hash: own.hash, tap, channels, latents, k },
+      autoencoder: { path: own.path, hash: own.hash, architecture, tap, channels, latents, k },
       data: { path: dataDir, split: flags.split ?? null, ...data },
       ...measured,
       concepts: { ...measured.concepts, matchedCosine },

@@ -150,6 +150,21 @@ describe('fact sae eval', () => {
     expect(e.contributions.coverage.mean.length).toBeLessThanOrEqual(6);
   });
 
+  it('says where a code under a threshold has no free place', async () => {
+    const good = await loadSae(own);
+    const { channels, latents, tap } = good;
+    const [encoder, decoder] = [good.encoder, good.decoder].map((t) => t.dataSync() as Float32Array);
+    const code = { architecture: 'batchtopk', threshold: 1e-6, k: 2 } as const;
+    const narrow = createSae({ channels, latents, tap, encoder, decoder, ...code });
+    await saveSae(at('narrow'), narrow);
+    narrow.dispose();
+    good.dispose();
+    const { status, stdout, stderr } = await evaluate(made.model, at('narrow'), '--data-dir', data);
+    expect(status, stderr).toBe(0);
+    expect(stdout).toMatch(/positions where all 2 places are taken: \d/);
+    expect((await measure()).stdout).not.toContain('places are taken');
+  });
+
   it('counts and names broken images, and measures the others', async () => {
     const folder = at('some broken');
     cpSync(data, folder, { recursive: true });

@@ -1,4 +1,5 @@
 import type { PassCode } from '../../../explain/concepts/pass.js';
+import type { SaeEvaluation } from './evaluationSchema.js';
 import { fromSums, restoreInto, type SavedNumbers } from './statistic.js';
 
 /** How often each concept of an autoencoder is active (activation above 0), and how strongly. */
@@ -7,8 +8,8 @@ export class ConceptUse {
   readonly activePositions: Float64Array;
   readonly activeImages: Float64Array;
   readonly energy: Float64Array;
-  /** Images, positions; concepts a position and its square, summed; different concepts an image and its square, summed. */
-  private readonly scalars = new Float64Array(6);
+  /** Images, positions; concepts a position and its square, summed; different concepts an image and its square, summed; positions with every place taken. */
+  private readonly scalars = new Float64Array(7);
   private readonly lastSeen: Float64Array;
 
   /** @param prefix of the names under which it is saved */
@@ -52,6 +53,7 @@ export class ConceptUse {
       }
       s[2] += active;
       s[3] += active * active;
+      if (active === width) s[6]++;
     }
     s[4] += different;
     s[5] += different * different;
@@ -71,12 +73,15 @@ export class ConceptUse {
     restoreInto(this.save(), saved);
   }
 
-  /** Active concepts at a position, and different ones in an image. */
-  sparsity(): { l0: ReturnType<typeof fromSums>; imageL0: ReturnType<typeof fromSums> } {
-    const [images, positions, active, activeSquares, different, differentSquares] = Array.from(this.scalars);
+  /** Active concepts at a position, and different ones in an image; positions with all places of the code taken. */
+  sparsity(): SaeEvaluation['sparsity'] {
+    const [images, positions, active, activeSquares, different, differentSquares, full] = Array.from(
+      this.scalars,
+    );
     return {
       l0: fromSums(positions, active, activeSquares),
       imageL0: fromSums(images, different, differentSquares),
+      fullPositionsPercent: (100 * full) / positions,
     };
   }
 

@@ -73,6 +73,7 @@ export const saeEvaluationSchema = z.strictObject({
   autoencoder: z.strictObject({
     path: z.string(),
     hash: z.string(),
+    architecture: z.string(),
     tap: z.string(),
     channels: count,
     latents: count,
@@ -101,7 +102,12 @@ export const saeEvaluationSchema = z.strictObject({
     featureLengthMean: number,
     relativeErrorMean: number.nullable(),
   }),
-  sparsity: z.strictObject({ l0: spreadSchema, imageL0: spreadSchema }),
+  sparsity: z.strictObject({
+    l0: spreadSchema,
+    imageL0: spreadSchema,
+    /** Positions with k active concepts. */
+    fullPositionsPercent: percent,
+  }),
   activity: z.strictObject({
     dead: count,
     deadPercent: percent,

@@ -63,6 +63,11 @@ export function evaluationText(e: SaeEvaluation): string {
     `variance explained: ${orNone(r.varianceExplained, (v) => percent(100 * v))}`,
     `L2 error: ${amount(r.l2ErrorMean)}${deviation(r.l2ErrorDeviation)} a position; features are ${amount(r.featureLengthMean)} long`,
     `active concepts: ${amount(sparsity.l0.mean)} a position, ${amount(sparsity.imageL0.mean)} an image`,
+    ...(e.autoencoder.architecture === 'batchtopk' && sparsity.fullPositionsPercent > 0
+      ? [
+          `positions where all ${e.autoencoder.k} places are taken: ${percent(sparsity.fullPositionsPercent)}; smaller activations above the threshold may be missing there`,
+        ]
+      : []),
     `dead concepts: ${whole(activity.dead)} (${percent(activity.deadPercent)}); too active (at 60 % of the positions or more): ${whole(activity.tooActive.length)}`,
     `concepts to 80 % of the positive contribution: ${orNone(c.conceptsTo80, amount)} an image${without}; counted as the reference does ${amount(c.conceptsTo80AllImages)}`,
     `contributing concepts: ${whole(c.alive)} (${percent(c.alivePercent)}); in more than 85 % of the images: ${whole(c.alwaysAlive.length)}, with ${percent(c.alwaysAliveSharePercent)} of the positive contribution`,
