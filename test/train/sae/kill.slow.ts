@@ -19,7 +19,7 @@ beforeAll(async () => {
     ...['--positions', '20', '--hold-out', '1', '--image-batch', '8', '--workers', '0', '--quiet'],
   ]);
   expect(stored.status, stored.stderr).toBe(0);
-}, 120_000);
+}, 400_000);
 afterAll(() => scratch.remove());
 
 const common = [
@@ -60,7 +60,7 @@ describe.each(['store', 'memory', 'on the fly'])('an autoencoder run from featur
   beforeAll(async () => {
     const ended = await fact(argv(through));
     expect(ended.status, ended.stderr).toBe(0);
-  }, 120_000);
+  }, 400_000);
 
   it('killed by SIGKILL at random moments and resumed ends with the files of an uninterrupted run', async () => {
     const out = at(`${kind} killed`);
@@ -78,7 +78,7 @@ describe.each(['store', 'memory', 'on the fly'])('an autoencoder run from featur
     expect(filesOf(out)).toEqual(filesOf(through));
     expect(readdirSync(out).filter((name) => /\.tmp$|\.replaced$|\.lock$/.test(name))).toEqual([]);
     rmSync(out, { recursive: true });
-  }, 300_000);
+  }, 580_000);
 
   it('stopped by Ctrl-C saves and ends with 130, twice ends at once; both resume to the same files', async () => {
     const out = at(`${kind} stopped`);
@@ -98,5 +98,5 @@ describe.each(['store', 'memory', 'on the fly'])('an autoencoder run from featur
     const ended = await fact(argv(out, '--resume'));
     expect(ended.status, ended.stderr).toBe(0);
     expect(filesOf(out)).toEqual(filesOf(through));
-  }, 300_000);
+  }, 580_000);
 });
