@@ -23,7 +23,9 @@ function register(program: Command): void {
   registerEdit(concepts);
 }
 
-const concepts = (...argv: string[]) => runVerbOf(register, 'concepts', ...argv, '--model', made.model);
+// Small as the network is, compiling its programs would take longer than running them as they are.
+const concepts = (...argv: string[]) =>
+  runVerbOf(register, 'concepts', ...argv, '--model', made.model, '--no-compile');
 const out = () => join(made.root, 'out');
 const json = (name: string) => JSON.parse(readFileSync(join(out(), name), 'utf8'));
 const photo = () => join(made.photos, 'tabby', 'photo 0.png');
