@@ -1,5 +1,12 @@
 export * from './collect.js';
 export * from './config.js';
+export { evaluationPage } from './eval/evaluationPage.js';
+export {
+  type SaeEvaluation,
+  type SaeStability,
+  saeEvaluationSchema,
+} from './eval/evaluationSchema.js';
+export { compareSaes, type OtherSae, type StabilityResult, type UsedSae } from './eval/stability.js';
 export * from './evaluate.js';
 export * from './featureFolder.js';
 export * from './featureSource.js';
