@@ -34,8 +34,8 @@ export type BatchCode = Code & BatchChoice;
 /** Responses of one chunk of rows: 16 MiB (measured on ONNX Runtime; 4 to 32 MiB differ by a tenth). */
 const CHUNK_VALUES = 2 ** 22;
 
-/** Calls `fn` with [start, size] of chunks of rows whose responses to `latents` latents stay in the cache. */
-export function responseChunks(rows: number, latents: number): readonly (readonly [number, number])[] {
+/** [start, size] of chunks of rows whose responses to `latents` latents stay in the cache. */
+function responseChunks(rows: number, latents: number): readonly (readonly [number, number])[] {
   const size = Math.max(1, Math.floor(CHUNK_VALUES / latents));
   return Array.from({ length: Math.ceil(rows / size) }, (_, i) => [
     i * size,

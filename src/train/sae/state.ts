@@ -2,12 +2,9 @@
  * The state of an autoencoder in training, by architecture: what a checkpoint holds. K latents, C channels, M points.
  */
 
-export const ARCHITECTURES = ['topk', 'batchtopk', 'archetypal'] as const;
-/**
- * `topk`: the k largest activations of each position. `batchtopk`: the k B largest of each batch of B, a threshold
- * afterwards. `archetypal`: topk whose directions are mixtures of feature vectors.
- */
-export type SaeArchitecture = (typeof ARCHITECTURES)[number];
+import type { SaeArchitecture } from '../../explain/sae.js';
+
+export type { SaeArchitecture };
 
 export type StateName = string;
 
@@ -19,7 +16,7 @@ export interface StateEntry {
 }
 
 /** Names of the state of `topk`. */
-export const STATE_NAMES: readonly StateName[] = [
+const STATE_NAMES: readonly StateName[] = [
   'encoder',
   'decoder_rows',
   'encoder.moment1',

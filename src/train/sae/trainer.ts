@@ -12,7 +12,6 @@ import {
   ACTIVE,
   type SaeArchitecture,
   SELECTION,
-  STATE_NAMES,
   type StateEntry,
   type StateName,
   stateEntries,
@@ -28,7 +27,7 @@ import {
 } from './threshold.js';
 import { ADAM } from './update.js';
 
-export { type SaeArchitecture, STATE_NAMES, type StateName };
+export type { SaeArchitecture, StateName };
 
 export interface SaeTrainerOptions {
   /** Default `topk`. */
