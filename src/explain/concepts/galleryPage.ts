@@ -4,7 +4,7 @@
  */
 import { escapeHtml } from '../report/page.js';
 import type { ConceptCard, Gallery } from './gallerySchema.js';
-import { countOf, galleryLedgerLine, galleryLine, mainClasses } from './galleryWords.js';
+import { countOf, galleryLedgerLine, galleryLine, shortTitle } from './galleryWords.js';
 import { galleryDocument } from './pageStyle.js';
 
 /** Pictures of a mosaic. */
@@ -30,7 +30,7 @@ function itemOf(card: ConceptCard): Item {
     .map((one) => one.class.name);
   return [
     card.concept,
-    mainClasses(card.classes.predicted),
+    shortTitle(card),
     [...new Set(names)].join('\n').toLowerCase(),
     digits(card.positiveShare),
     digits(card.activeShare),

@@ -33,6 +33,13 @@ export function mainClasses(classes: readonly ClassShare[]): string {
     .join(', ');
 }
 
+/** The words below a concept's picture: its main classes, or that it has none in particular. */
+export function shortTitle({ classes }: ConceptCard): string {
+  const [first] = classes.predicted;
+  if (first === undefined || first.share >= SPREAD_SHARE) return mainClasses(classes.predicted);
+  return `many classes, most ${first.class.name}`;
+}
+
 /** What a concept speaks for, as a sentence. */
 export function conceptHeadline(card: ConceptCard): string {
   const [first] = card.classes.predicted;

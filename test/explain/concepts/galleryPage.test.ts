@@ -7,7 +7,13 @@ import {
   type Gallery,
   gallerySchema,
 } from '../../../src/explain/concepts/gallerySchema.js';
-import { conceptHeadline, countOf, mainClasses, part } from '../../../src/explain/concepts/galleryWords.js';
+import {
+  conceptHeadline,
+  countOf,
+  mainClasses,
+  part,
+  shortTitle,
+} from '../../../src/explain/concepts/galleryWords.js';
 
 const EVIL = '</script><img src=x onerror=alert(1)>';
 
@@ -130,6 +136,8 @@ describe('the words of a gallery', () => {
     );
     expect(sentence([0.09, 0.08])).toBe('Spread over many classes, most for class 0 (9 %).');
     expect(sentence([])).toBe('Active, but it speaks for no answer.');
+    expect(shortTitle(cardOf(1, [0.05, 0.04]))).toBe('many classes, most class 0');
+    expect(shortTitle(cardOf(1, [0.5, 0.4]))).toBe('class 0, class 1');
     expect(mainClasses(cardOf(1, [0.05, 0.04]).classes.predicted)).toBe('class 0');
   });
 
