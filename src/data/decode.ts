@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { FactError, messageOf } from '../core/errors.js';
-import { imageFormat } from './imageFormat.js';
+import { type ImageFormat, imageFormat } from './imageFormat.js';
 
 /** A decoded picture: 8-bit RGB, rows from the top, `data[(y * width + x) * 3 + channel]`. */
 export interface DecodedImage {
@@ -26,11 +26,11 @@ export function configureSharp(): void {
   isConfigured = true;
 }
 
-function corrupt(name: string, error: unknown): FactError {
-  const reason = messageOf(error).split('\n')[0];
+/** The decoder's own words stay in `cause`: of pictures decoded at the same time, now this one has them, now that one. */
+function corrupt(name: string, format: ImageFormat, error: unknown): FactError {
   return new FactError({
     code: 'E_IMAGE_CORRUPT',
-    message: `${name} cannot be decoded: ${reason}`,
+    message: `${name} cannot be decoded as ${format}`,
     remedy: 'The file is damaged or cut short: fetch it again or remove it.',
     cause: error,
   });
@@ -44,7 +44,7 @@ function corrupt(name: string, error: unknown): FactError {
  * Throws FactError E_IMAGE_EMPTY, E_IMAGE_FORMAT, E_IMAGE_TOO_LARGE, E_IMAGE_CORRUPT.
  */
 export async function decodeImage(bytes: Uint8Array, name: string): Promise<DecodedImage> {
-  imageFormat(bytes, name);
+  const format = imageFormat(bytes, name);
   configureSharp();
   try {
     const options = { failOn: 'error', ignoreIcc: true, limitInputPixels: MAX_IMAGE_PIXELS } as const;
@@ -65,6 +65,6 @@ export async function decodeImage(bytes: Uint8Array, name: string): Promise<Deco
         cause: error,
       });
     }
-    throw corrupt(name, error);
+    throw corrupt(name, format, error);
   }
 }

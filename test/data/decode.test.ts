@@ -133,6 +133,16 @@ describe('a picture that cannot be decoded', () => {
     }
   });
 
+  it('says the same of it, whatever else is decoded at the time', async () => {
+    const bytes = await jpegOf(smooth);
+    const cut = bytes.subarray(0, bytes.length / 2);
+    const errors = await Promise.all(
+      Array.from({ length: 40 }, (_, i) => failure(i % 2 === 0 ? cut : bytes)),
+    );
+    const said = errors.filter((_, i) => i % 2 === 0).map(({ message }) => message);
+    expect(new Set(said)).toEqual(new Set(['bad.jpg cannot be decoded as jpeg']));
+  });
+
   it('is an error for a cut PNG', async () => {
     const bytes = await pngOf(smooth);
     expect(await failure(bytes.subarray(0, bytes.length / 2))).toMatchObject({ code: 'E_IMAGE_CORRUPT' });
