@@ -10,7 +10,7 @@ const run = await write(
   smallModel(),
   data,
   out,
-  { shardBytes: 4096 },
-  { share: { index: Number(index), count: Number(count) }, checkpointMs: 0, spillMemory: 2000 },
+  { shardBytes: 8192 },
+  { share: { index: Number(index), count: Number(count) }, checkpointMs: 20, spillMemory: 8000 },
 );
 process.exitCode = run.status === 'done' ? 0 : 3;
