@@ -225,14 +225,18 @@ async function tellOf(
   };
 }
 
-/** Concepts that pages mention and that have no card: neighbours first, then those of classes by rank. */
-function mentionedIn({ chosen, decoder, classes, report }: Told): number[] {
+/**
+ * Concepts that pages mention and that have no card: neighbours first, then, in a gallery that is not of single named
+ * concepts, those of classes by rank.
+ */
+function mentionedIn({ chosen, decoder, classes, report }: Told, isNamed: boolean): number[] {
   const cards = new Set(chosen);
   const near = chosen.flatMap((_, i) => [...decoder[i], ...classes[i]].map(({ concept }) => concept));
   const ofClasses = Array.from({ length: CONCEPTS_A_CLASS }, (_, rank) =>
     report.classes.flatMap(({ concepts }) => concepts[rank]?.concept ?? []),
   ).flat();
-  const mentioned = new Set([...near, ...ofClasses].filter((concept) => !cards.has(concept)));
+  const all = isNamed ? near : [...near, ...ofClasses];
+  const mentioned = new Set(all.filter((concept) => !cards.has(concept)));
   return [...mentioned].slice(0, MOST_THUMBNAILS);
 }
 
@@ -293,7 +297,7 @@ async function makeIn(
   const top = 'top' in options.concepts ? options.concepts.top : 0;
   const chosen = wanted ?? rankConcepts(run.totals, options.by, top);
   const told = await tellOf(chosen, run, subject, options.tolerance);
-  const mentioned = mentionedIn(told);
+  const mentioned = mentionedIn(told, wanted !== null);
   const context = contextOf(subject, run, options);
   const done = folder.begin({ key: run.key, context, chosen, mentioned });
   const drawing = { totals: run.totals, subject, folder, options };
