@@ -38,9 +38,12 @@ export interface ImagePhaseOptions {
   readonly checkpointMs?: number;
 }
 
-/** Images that may be broken before the work is given up. */
-export function brokenLimit(plan: StorePlan): number {
-  return Math.max(BROKEN_MINIMUM, Math.floor(plan.images.length * BROKEN_SHARE));
+/**
+ * Images that may be broken before the work is given up: a share of the data set, those held out among them (all that are
+ * broken may lie in what is left), in proportion where a budget leaves fewer.
+ */
+export function brokenLimit({ data, images, wanted }: StorePlan): number {
+  return Math.max(BROKEN_MINIMUM, Math.floor((data.images * BROKEN_SHARE * images.length) / wanted));
 }
 
 /** The units that no checkpoint has, for one share. */
