@@ -121,11 +121,7 @@ function proof(card: ConceptCard): string {
 }
 
 /** The page of one card. */
-export function cardPage(
-  card: ConceptCard,
-  gallery: Gallery,
-  pictures: ConceptPictures,
-): string {
+export function cardPage(card: ConceptCard, gallery: Gallery, pictures: ConceptPictures): string {
   const { predicted, labelled, others } = card.classes;
   const body = `<nav><a href="../index.html">All concepts</a> · <a href="../classes.html">Classes</a></nav>
 <h1>Concept ${card.concept}</h1><p><b>${escapeHtml(conceptHeadline(card))}</b></p><p class="note">${escapeHtml(conceptFacts(card, gallery.summary.images))}</p>
