@@ -24,7 +24,7 @@ import { type BcosModel, createModel } from '../src/models/index.js';
 import { lossFunction } from '../src/train/losses/losses.js';
 import { createTrainingVariables, disposeTrainingVariables } from '../src/train/optimizerState.js';
 import { createOptimizer } from '../src/train/optimizers/index.js';
-import { SaeTrainer } from '../src/train/sae/trainer.js';
+import { SaeTrainer } from '../src/train/sae/step/trainer.js';
 import { TrainingStep } from '../src/train/step.js';
 import { namedWeights } from '../src/train/weights.js';
 

@@ -1,7 +1,7 @@
 /** Features of a tap as `fact sae features` takes them: one pass over the network, weights of positions, the draw, the rows. */
 import type * as tf from '@tensorflow/tfjs';
 import type { BcosModel } from '../src/models/index.js';
-import { TapReader } from '../src/train/sae/tapReader.js';
+import { TapReader } from '../src/train/sae/features/tapReader.js';
 import type { Case } from './cases.js';
 
 /** FaCT's budget of positions of each image x [N, H, W, 3] at a tap. Takes over both arguments. */

@@ -6,7 +6,7 @@ import { sha256 } from '../src/core/hash.js';
 import { createSae, saveSae, tapChannels } from '../src/explain/sae.js';
 import { createModel } from '../src/models/index.js';
 import { saveModel } from '../src/models/saveModel.js';
-import { startWeights } from '../src/train/sae/inits.js';
+import { startWeights } from '../src/train/sae/step/inits.js';
 
 export interface FaultJob {
   /** Words behind `fact`. */

@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import { registerCard } from './conceptsCard.js';
-import { registerClasses } from './conceptsClasses.js';
-import { registerEdit } from './conceptsEdit.js';
-import { registerGallery } from './conceptsGallery.js';
-import { registerGraph } from './conceptsGraph.js';
-import { registerVersus } from './conceptsVersus.js';
+import { registerCard } from './concepts/card.js';
+import { registerClasses } from './concepts/classes.js';
+import { registerEdit } from './concepts/edit.js';
+import { registerGallery } from './concepts/gallery.js';
+import { registerGraph } from './concepts/graph.js';
+import { registerVersus } from './concepts/versus.js';
 
 /** `fact concepts`: what the concepts of an autoencoder are, over a whole data set. */
 export function register(program: Command): void {

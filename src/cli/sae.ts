@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import { registerEval } from './saeEval.js';
-import { registerFeatures } from './saeFeatures.js';
-import { registerImport } from './saeImport.js';
-import { registerPlan } from './saePlan.js';
-import { registerTrain } from './saeTrain.js';
+import { registerEval } from './sae/eval.js';
+import { registerFeatures } from './sae/features.js';
+import { registerImport } from './sae/import.js';
+import { registerPlan } from './sae/plan.js';
+import { registerTrain } from './sae/train.js';
 
 /** `fact sae`: features, training, evaluation and import of sparse autoencoders. */
 export function register(program: Command): void {

@@ -20,7 +20,7 @@ import { matchSae, saveSae } from '../explain/sae.js';
 import type { BcosModel } from '../models/bcosModel.js';
 import { loadModel } from '../models/loadModel.js';
 import { type CliContext, collect, runVerb, usageError, verb } from './context.js';
-import { dtypeOption } from './saeOptions.js';
+import { dtypeOption } from './sae/options.js';
 import { withSignals } from './signals.js';
 
 interface DownloadFlags {

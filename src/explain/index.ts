@@ -8,18 +8,18 @@ export {
   type EditResult,
   editImage,
   predictEdit,
-} from './concepts/edit.js';
-export { EditPass, type EditPassOptions } from './concepts/editPass.js';
-export { type EditPlan, type EditRequest, planEdit } from './concepts/editPlan.js';
-export { editDataSchema, editFileSchema } from './concepts/editSchema.js';
-export type { ConceptGraph, GraphEdge, GraphNode } from './concepts/graph.js';
-export type { GraphHop } from './concepts/graphHops.js';
-export { type GraphOptions, graphOfImage, type ImageGraph } from './concepts/graphImage.js';
-export { GraphPass, type GraphPassOptions } from './concepts/graphPass.js';
-export { drawGraph, type GraphPictureOptions } from './concepts/graphPicture.js';
-export { graphFileSchema } from './concepts/graphSchema.js';
-export { GraphSums, type GraphSumsOptions } from './concepts/graphSums.js';
-export { graphsToGraphMl, graphToDot } from './concepts/graphText.js';
+} from './concepts/edit/edit.js';
+export { EditPass, type EditPassOptions } from './concepts/edit/editPass.js';
+export { type EditPlan, type EditRequest, planEdit } from './concepts/edit/editPlan.js';
+export { editDataSchema, editFileSchema } from './concepts/edit/editSchema.js';
+export type { ConceptGraph, GraphEdge, GraphNode } from './concepts/graph/graph.js';
+export type { GraphHop } from './concepts/graph/graphHops.js';
+export { type GraphOptions, graphOfImage, type ImageGraph } from './concepts/graph/graphImage.js';
+export { GraphPass, type GraphPassOptions } from './concepts/graph/graphPass.js';
+export { drawGraph, type GraphPictureOptions } from './concepts/graph/graphPicture.js';
+export { graphFileSchema } from './concepts/graph/graphSchema.js';
+export { GraphSums, type GraphSumsOptions } from './concepts/graph/graphSums.js';
+export { graphsToGraphMl, graphToDot } from './concepts/graph/graphText.js';
 export { ConceptPass, type PassCode, type PassImage, type PassOptions } from './concepts/pass.js';
 export {
   compareClasses,
@@ -27,9 +27,9 @@ export {
   smallestFlip,
   type VersusConcept,
   type VersusResult,
-} from './concepts/versus.js';
-export { confusionFileSchema } from './concepts/versusDataReport.js';
-export { versusFileSchema } from './concepts/versusSchema.js';
+} from './concepts/versus/versus.js';
+export { confusionFileSchema } from './concepts/versus/versusDataReport.js';
+export { versusFileSchema } from './concepts/versus/versusSchema.js';
 export { Explainer, type ExplainerOptions } from './explainer.js';
 export * from './explanation.js';
 export {

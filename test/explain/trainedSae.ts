@@ -4,9 +4,9 @@ import { runPart } from '../../src/explain/parts.js';
 import { createSae, type Sae, tapChannels } from '../../src/explain/sae.js';
 import { initialSaeWeights } from '../../src/layers/topKSae.js';
 import type { BcosModel } from '../../src/models/bcosModel.js';
-import { archetypalStart } from '../../src/train/sae/archetypal.js';
-import { archetypePoints } from '../../src/train/sae/archetypes.js';
-import { type SaeArchitecture, SaeTrainer } from '../../src/train/sae/trainer.js';
+import { archetypalStart } from '../../src/train/sae/step/archetypal.js';
+import { archetypePoints } from '../../src/train/sae/step/archetypes.js';
+import { type SaeArchitecture, SaeTrainer } from '../../src/train/sae/step/trainer.js';
 import { randomImage, SIZE } from './fixtures.js';
 
 /** Features of random pictures at a tap, row-major [n, C]. */

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { compile } from '../../src/engine/compile.js';
-import { saeGradients } from '../../src/train/sae/gradients.js';
-import { learningRateMultiplier } from '../../src/train/sae/schedule.js';
-import { clipFactor, removeParallel, rowSquares } from '../../src/train/sae/update.js';
+import { saeGradients } from '../../src/train/sae/step/gradients.js';
+import { learningRateMultiplier } from '../../src/train/sae/step/schedule.js';
+import { clipFactor, removeParallel, rowSquares } from '../../src/train/sae/step/update.js';
 import type { GoldenCheck } from './checks.js';
 import type { GoldenCase } from './format.js';
 import { agrees, equal, numbers, transposed } from './saeNumbers.js';

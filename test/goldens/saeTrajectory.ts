@@ -1,10 +1,14 @@
 import * as tf from '@tensorflow/tfjs';
 import { decode, encode } from '../../src/layers/topKSae.js';
-import type { FeatureSource } from '../../src/train/sae/featureSource.js';
-import { saeGradients } from '../../src/train/sae/gradients.js';
-import { varianceExplained } from '../../src/train/sae/metrics.js';
-import { normFactorOf } from '../../src/train/sae/normFactor.js';
-import { SaeTrainer, type SaeTrainerOptions, type SaeTrainerState } from '../../src/train/sae/trainer.js';
+import { varianceExplained } from '../../src/train/sae/eval/metrics.js';
+import type { FeatureSource } from '../../src/train/sae/features/featureSource.js';
+import { normFactorOf } from '../../src/train/sae/features/normFactor.js';
+import { saeGradients } from '../../src/train/sae/step/gradients.js';
+import {
+  SaeTrainer,
+  type SaeTrainerOptions,
+  type SaeTrainerState,
+} from '../../src/train/sae/step/trainer.js';
 import { close, type GoldenCheck } from './checks.js';
 import type { GoldenCase } from './format.js';
 import { agrees, equal, numbers } from './saeNumbers.js';

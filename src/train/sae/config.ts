@@ -6,7 +6,7 @@ import { FactError, messageOf, systemCodeOf } from '../../core/errors.js';
 import { nearestName } from '../../core/nearest.js';
 import { configError } from '../config/errors.js';
 import { parseYaml } from '../config/yaml.js';
-import { SAE_INITS } from './inits.js';
+import { SAE_INITS } from './step/inits.js';
 
 const count = z.int().positive();
 const notNegative = z.number().nonnegative();

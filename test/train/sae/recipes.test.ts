@@ -5,7 +5,7 @@ import { parse } from 'yaml';
 import { zooEntries } from '../../../src/convert/zoo/catalogue.js';
 import { createModel } from '../../../src/models/createModel.js';
 import { loadSaeConfig, resolveSaeConfig, type SaeTrainConfig } from '../../../src/train/sae/config.js';
-import { positionsPerImage } from '../../../src/train/sae/sampling.js';
+import { positionsPerImage } from '../../../src/train/sae/features/sampling.js';
 import { useEngine } from '../../engine.js';
 
 useEngine();

@@ -1,6 +1,6 @@
 import { Random } from '../../../src/core/random.js';
-import type { FeatureSource } from '../../../src/train/sae/featureSource.js';
-import { MemoryFeatures } from '../../../src/train/sae/memoryFeatures.js';
+import type { FeatureSource } from '../../../src/train/sae/features/featureSource.js';
+import { MemoryFeatures } from '../../../src/train/sae/features/memoryFeatures.js';
 
 /** Rows that are sparse positive mixtures of `concepts` random directions, with a little noise. */
 export async function syntheticFeatures(

@@ -12,7 +12,7 @@
  * The numbers of the lines `update`, `batch` and `process` are fitted to peaks of resident memory (docs/sae-plan.md); a
  * test holds the formula to measured runs.
  */
-import { areSparse, runsAtOnce } from '../products.js';
+import { areSparse, runsAtOnce } from '../step/products.js';
 
 const FLOAT = 4;
 const STATE = 6;

@@ -11,9 +11,9 @@ import { configureSharp, decodeImage } from '../../../data/decode.js';
 import { evalTransform, toUnitRange } from '../../../data/evalTransform.js';
 import { ConceptPass } from '../../../explain/concepts/pass.js';
 import { createSae, type Sae, type TappedModel } from '../../../explain/sae.js';
-import { startWeights } from '../inits.js';
-import { TapReader } from '../tapReader.js';
-import { SaeTrainer } from '../trainer.js';
+import { TapReader } from '../features/tapReader.js';
+import { startWeights } from '../step/inits.js';
+import { SaeTrainer } from '../step/trainer.js';
 import type { SettingRates } from './rates.js';
 import type { PlanSetting } from './settings.js';
 

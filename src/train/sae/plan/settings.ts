@@ -2,8 +2,8 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type ZooSae, zooEntries } from '../../../convert/zoo/catalogue.js';
 import { loadSaeConfig, type SaeTrainConfig } from '../config.js';
-import { positionsPerImage } from '../sampling.js';
-import type { TapSize } from '../tapReader.js';
+import { positionsPerImage } from '../features/sampling.js';
+import type { TapSize } from '../features/tapReader.js';
 
 /** Pictures of ImageNet's training split, its classes, and how many of each class the recipes hold out. */
 export const IMAGENET = { images: 1_281_167, classes: 1000, validation: 50_000 } as const;

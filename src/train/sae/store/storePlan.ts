@@ -7,9 +7,9 @@ import { sha256 } from '../../../core/hash.js';
 import { Random } from '../../../core/random.js';
 import type { ImageSource } from '../../../data/imageSource.js';
 import type { TappedModel } from '../../../explain/sae.js';
-import { HOLD_OUT_SEED, holdOut } from '../holdOut.js';
-import type { PositionChoice } from '../sampling.js';
-import { type TapSize, tapSizes } from '../tapReader.js';
+import { HOLD_OUT_SEED, holdOut } from '../features/holdOut.js';
+import type { PositionChoice } from '../features/sampling.js';
+import { type TapSize, tapSizes } from '../features/tapReader.js';
 import type { StoreDtype } from './shardFile.js';
 import { bucketCount, imagesWithin, SHARD_BYTES, storeBytes } from './storeBytes.js';
 

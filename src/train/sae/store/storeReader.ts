@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { FactError, messageOf } from '../../../core/errors.js';
 import { float16Values } from '../../../core/float16.js';
 import { sha256 } from '../../../core/hash.js';
-import type { FeatureSource, PassOrder } from '../featureSource.js';
+import type { FeatureSource, PassOrder } from '../features/featureSource.js';
 import { type Page, type PassWindow, pagesOf, passWindows, windowOrder } from './passWindows.js';
 import { featuresStart, HEADER_BYTES, shardHeader, valueBytes } from './shardFile.js';
 import { damaged } from './storeErrors.js';

@@ -10,7 +10,7 @@ import { type Batch, BatchLoader } from '../../../data/batchLoader.js';
 import type { ImageSource } from '../../../data/imageSource.js';
 import { subset } from '../../../data/subset.js';
 import type { TappedModel } from '../../../explain/sae.js';
-import { TapReader, type TapRows } from '../tapReader.js';
+import { TapReader, type TapRows } from '../features/tapReader.js';
 import { type StoreDtype, TAG_BYTES } from './shardFile.js';
 import { Spill } from './spill.js';
 import { rowBytes } from './storeBytes.js';

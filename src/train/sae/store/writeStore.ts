@@ -10,7 +10,7 @@ import { type Logger, silentLogger } from '../../../core/log.js';
 import { showProgress } from '../../../core/progress.js';
 import type { ImageSource } from '../../../data/imageSource.js';
 import type { TappedModel } from '../../../explain/sae.js';
-import { HOLD_OUT_SEED } from '../holdOut.js';
+import { HOLD_OUT_SEED } from '../features/holdOut.js';
 import { finishShards } from './finishStore.js';
 import { STORE_FILE, STORE_FORMAT, STORE_VERSION, type StoreIndex } from './storeIndex.js';
 import { planStore, type StorePlan, type StoreRequest } from './storePlan.js';

@@ -11,13 +11,13 @@ import { pixelsToReach } from '../../../../src/explain/c2.js';
 import { Explainer } from '../../../../src/explain/explainer.js';
 import type { Sae } from '../../../../src/explain/sae.js';
 import type { BcosModel } from '../../../../src/models/bcosModel.js';
+import { evaluateSae, type SaeEvaluationOptions } from '../../../../src/train/sae/eval/evaluate.js';
 import {
   type EvaluationState,
   readEvaluationState,
   writeEvaluationState,
 } from '../../../../src/train/sae/eval/evaluationState.js';
 import { isSampled, topConcepts } from '../../../../src/train/sae/eval/pixelSizes.js';
-import { evaluateSae, type SaeEvaluationOptions } from '../../../../src/train/sae/evaluate.js';
 import { testEngine } from '../../../engineName.js';
 import { CLASS_NAMES, randomSae, smallModel } from '../../../explain/fixtures.js';
 import { jpegOf, randomPicture } from '../../../fixtures/pictures.js';

@@ -7,8 +7,8 @@ import * as tf from '@tensorflow/tfjs';
 import { Random } from '../../../../src/core/random.js';
 import { startEngine } from '../../../../src/engine/start.js';
 import { writeCheckpointFile } from '../../../../src/train/checkpoint/format.js';
-import { startWeights } from '../../../../src/train/sae/inits.js';
-import { SaeTrainer } from '../../../../src/train/sae/trainer.js';
+import { startWeights } from '../../../../src/train/sae/step/inits.js';
+import { SaeTrainer } from '../../../../src/train/sae/step/trainer.js';
 
 const [channels, latents, k, batchRows] = process.argv.slice(2).map(Number);
 await startEngine({ engine: 'onnx', threads: 1 });

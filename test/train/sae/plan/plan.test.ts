@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { createModel } from '../../../../src/models/index.js';
+import { tapSizes } from '../../../../src/train/sae/features/tapReader.js';
 import { checkpointBytes, trainingBytes, updatesOf } from '../../../../src/train/sae/plan/formulas.js';
 import { laptopPlan } from '../../../../src/train/sae/plan/laptop.js';
 import { type PlanOptions, planOf } from '../../../../src/train/sae/plan/plan.js';
 import { type PlanRates, STATED_RATES } from '../../../../src/train/sae/plan/rates.js';
 import { IMAGENET, type PlanSetting, publishedSettings } from '../../../../src/train/sae/plan/settings.js';
-import { tapSizes } from '../../../../src/train/sae/tapReader.js';
 import { useEngine } from '../../../engine.js';
 import { testEngine } from '../../../engineName.js';
 

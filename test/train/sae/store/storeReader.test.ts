@@ -10,8 +10,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { openFeatures } from '../../../../src/train/sae/featureFolder.js';
-import type { FeatureSource, PassOrder } from '../../../../src/train/sae/featureSource.js';
+import { openFeatures } from '../../../../src/train/sae/features/featureFolder.js';
+import type { FeatureSource, PassOrder } from '../../../../src/train/sae/features/featureSource.js';
 import { checkStore } from '../../../../src/train/sae/store/checkStore.js';
 import { pagesOf, passWindows } from '../../../../src/train/sae/store/passWindows.js';
 import { openStore, type ReaderOptions } from '../../../../src/train/sae/store/storeReader.js';
