@@ -1,15 +1,8 @@
 /** Schema of report.json, version 1; docs/report-schema.md explains each field. */
 import { z } from 'zod';
+import { count, ledgerSchema, modelSchema, scoredClassSchema, skippedSchema } from './sharedSchema.js';
 
 const number = z.number();
-const count = z.number().int().min(0);
-
-const classSchema = z.strictObject({
-  index: count,
-  name: z.string(),
-  logit: number,
-  probability: number.min(0).max(1),
-});
 
 const mapSchema = z.strictObject({
   height: count,
@@ -30,30 +23,17 @@ const conceptSchema = z.strictObject({
   madeOf: z.array(z.strictObject({ concept: count, contribution: number, share: number.min(-1).max(1) })),
 });
 
-const ledgerSchema = z.strictObject({
-  side: z.enum(['logit', 'pixels', 'concepts']),
-  subject: z.string(),
-  left: number.nullable(),
-  lines: z.array(z.strictObject({ name: z.string(), value: number.nullable() })),
-  termCount: count,
-  sum: number.nullable(),
-  absoluteSum: number.nullable(),
-  residual: number.nullable(),
-  relativeError: number.nullable(),
-  holds: z.boolean(),
-});
-
 const imageSchema = z.strictObject({
   name: z.string(),
   picture: z.string().nullable(),
   size: z.strictObject({ height: count, width: count }),
-  predicted: classSchema,
-  predictedAlone: classSchema,
-  trueClass: classSchema.nullable(),
-  ranking: z.array(classSchema),
+  predicted: scoredClassSchema,
+  predictedAlone: scoredClassSchema,
+  trueClass: scoredClassSchema.nullable(),
+  ranking: z.array(scoredClassSchema),
   target: z.strictObject({
-    for: classSchema,
-    versus: classSchema.nullable(),
+    for: scoredClassSchema,
+    versus: scoredClassSchema.nullable(),
     score: number,
     bias: number,
     reason: z.enum(['predicted', 'asked', 'misclassified']),
@@ -76,12 +56,7 @@ export const reportSchema = z.strictObject({
   command: z.enum(['explain', 'verify']),
   packageVersion: z.string(),
   engine: z.string(),
-  model: z.strictObject({
-    path: z.string(),
-    arch: z.string(),
-    weightsHash: z.string().nullable(),
-    classes: count,
-  }),
+  model: modelSchema,
   autoencoders: z.array(
     z.strictObject({
       path: z.string(),
@@ -101,13 +76,13 @@ export const reportSchema = z.strictObject({
     worstRelativeError: number.nullable(),
   }),
   images: z.array(imageSchema),
-  skipped: z.array(z.strictObject({ name: z.string(), code: z.string(), message: z.string() })),
+  skipped: z.array(skippedSchema),
 });
 
 export type Report = z.infer<typeof reportSchema>;
 export type ReportSummary = Report['summary'];
 export type ReportImage = z.infer<typeof imageSchema>;
-export type ReportClass = z.infer<typeof classSchema>;
+export type ReportClass = z.infer<typeof scoredClassSchema>;
 export type ReportConcept = z.infer<typeof conceptSchema>;
 export type ReportLedger = z.infer<typeof ledgerSchema>;
 export type ReportMap = z.infer<typeof mapSchema>;

@@ -6,9 +6,9 @@
 import { z } from 'zod';
 import type { ModelSpec } from '../../../models/spec.js';
 import { className } from '../../classes.js';
+import { count } from '../../report/sharedSchema.js';
 import { type ClassTable, classShares, meanLedger, type PairEntry } from './classTable.js';
 
-const count = z.number().int().min(0);
 const classRef = z.strictObject({ index: count, name: z.string() });
 
 const classConceptSchema = z.strictObject({

@@ -1,9 +1,9 @@
 /** Schemas of edit.json, of pictures and of a data set, version 1; docs/concept-graphs.md explains each field. */
 import { z } from 'zod';
+import { count } from '../../report/sharedSchema.js';
 import { sourceSchema } from '../versus/versusSchema.js';
 
 const number = z.number();
-const count = z.int().min(0);
 
 const planSchema = z.strictObject({
   words: z.string(),

@@ -1,25 +1,12 @@
 /** Schema of a gallery's concepts.json, version 1; docs/concepts.md explains each field. */
 import { z } from 'zod';
+import { count, ledgerSchema, modelSchema, skippedSchema } from '../../report/sharedSchema.js';
 
 const number = z.number();
-const count = z.number().int().min(0);
 const share = number.min(0).max(1);
 
 /** A class by number and name; images without a known class have null in its place. */
 const classRef = z.strictObject({ index: count, name: z.string() });
-
-const ledgerSchema = z.strictObject({
-  side: z.enum(['logit', 'pixels', 'concepts']),
-  subject: z.string(),
-  left: number.nullable(),
-  lines: z.array(z.strictObject({ name: z.string(), value: number.nullable() })),
-  termCount: count,
-  sum: number.nullable(),
-  absoluteSum: number.nullable(),
-  residual: number.nullable(),
-  relativeError: number.nullable(),
-  holds: z.boolean(),
-});
 
 /** A concept in one of its images. */
 const imageSchema = z.strictObject({
@@ -95,11 +82,7 @@ export const gallerySchema = z.strictObject({
   version: z.literal(1),
   packageVersion: z.string(),
   engine: z.string(),
-  model: z.strictObject({
-    path: z.string(),
-    arch: z.string(),
-    weightsHash: z.string().nullable(),
-    classes: count,
+  model: modelSchema.extend({
     classNames: z.array(z.string()).nullable(),
   }),
   autoencoder: z.strictObject({
@@ -137,7 +120,7 @@ export const gallerySchema = z.strictObject({
   concepts: z.array(conceptCardSchema),
   /** Small pictures of concepts without a card that pages mention. */
   thumbnails: z.array(z.strictObject({ concept: count, cutOut: z.string() })),
-  skipped: z.array(z.strictObject({ name: z.string(), code: z.string(), message: z.string() })),
+  skipped: z.array(skippedSchema),
 });
 
 export type Gallery = z.infer<typeof gallerySchema>;

@@ -1,8 +1,8 @@
 /** Schema of graph.json, version 1; docs/concept-graphs.md explains each field. */
 import { z } from 'zod';
+import { count, modelSchema, scoredClassSchema } from '../../report/sharedSchema.js';
 
 const number = z.number();
-const count = z.int().min(0);
 
 const nodeSchema = z.strictObject({
   id: z.string(),
@@ -39,8 +39,6 @@ const hopSchema = z.strictObject({
   holds: z.boolean(),
 });
 
-const classSchema = z.strictObject({ index: count, name: z.string(), logit: number, probability: number });
-
 export const graphSchema = z.strictObject({
   target: z.strictObject({ index: count, name: z.string() }),
   images: count,
@@ -57,9 +55,9 @@ const subjectSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('image'),
     name: z.string(),
-    predicted: classSchema,
-    predictedAlone: classSchema,
-    trueClass: classSchema.nullable(),
+    predicted: scoredClassSchema,
+    predictedAlone: scoredClassSchema,
+    trueClass: scoredClassSchema.nullable(),
   }),
   z.strictObject({
     kind: z.literal('class'),
@@ -74,12 +72,7 @@ export const graphFileSchema = z.strictObject({
   version: z.literal(1),
   packageVersion: z.string(),
   engine: z.string(),
-  model: z.strictObject({
-    path: z.string(),
-    arch: z.string(),
-    weightsHash: z.string().nullable(),
-    classes: count,
-  }),
+  model: modelSchema,
   /** Earliest tap first. */
   autoencoders: z.array(z.strictObject({ path: z.string(), tap: z.string(), latents: count, k: count })),
   top: count,

@@ -10,6 +10,7 @@ import type { NamedTensor } from '../../../convert/dtypes.js';
 import { readSafetensors, writeSafetensors } from '../../../convert/safetensors.js';
 import { FactError, messageOf } from '../../../core/errors.js';
 import type { SkippedImage } from '../../report/report.js';
+import { skippedSchema } from '../../report/sharedSchema.js';
 import { ConceptTotals, type TotalsColumns, type TotalsShape } from './totals.js';
 
 type Numbers = Float32Array | Float64Array | Int32Array | Uint32Array;
@@ -71,7 +72,7 @@ const metaSchema = z.strictObject({
   place: z.strictObject({
     nextBatch: z.number().int().min(0),
     isDone: z.boolean(),
-    skipped: z.array(z.strictObject({ name: z.string(), code: z.string(), message: z.string() })),
+    skipped: z.array(skippedSchema),
   }),
   shape: z.strictObject({
     concepts: z.number().int().min(1),

@@ -1,6 +1,7 @@
 /** The folder that `fact concepts versus --data-dir` makes: confusions.json and the page. */
 import { z } from 'zod';
 import { escapeHtml } from '../../report/page.js';
+import { count } from '../../report/sharedSchema.js';
 import { signed } from '../../report/words.js';
 import type { ResultFolder } from '../graph/graphFolder.js';
 import { conceptsDocument } from '../graph/graphPage.js';
@@ -11,7 +12,6 @@ export const CONFUSION_FILE = 'confusions.json';
 export const CONFUSION_FORMAT = 'fact-concept-confusions';
 
 const number = z.number();
-const count = z.int().min(0);
 const namedSchema = z.strictObject({ index: count, name: z.string() });
 
 /** Schema of confusions.json, version 1; docs/concept-graphs.md explains each field. */

@@ -1,21 +1,15 @@
 /** Schema of versus.json, version 1; docs/concept-graphs.md explains each field. */
 import { z } from 'zod';
+import { count, modelSchema, scoredClassSchema } from '../../report/sharedSchema.js';
 
 const number = z.number();
-const count = z.int().min(0);
-const classSchema = z.strictObject({ index: count, name: z.string(), logit: number, probability: number });
 const concepts = z.array(count);
 
 /** The same in all files of `fact concepts graph`, `versus` and `edit`. */
 export const sourceSchema = {
   packageVersion: z.string(),
   engine: z.string(),
-  model: z.strictObject({
-    path: z.string(),
-    arch: z.string(),
-    weightsHash: z.string().nullable(),
-    classes: count,
-  }),
+  model: modelSchema,
   autoencoder: z.strictObject({ path: z.string(), tap: z.string(), latents: count, k: count }),
   tolerance: number,
 };
@@ -32,11 +26,11 @@ const ledgerSchema = z.strictObject({
 const imageSchema = z.strictObject({
   image: z.string(),
   reason: z.enum(['asked', 'misclassified', 'runner-up']),
-  for: classSchema,
-  versus: classSchema,
-  predicted: classSchema,
-  predictedAlone: classSchema,
-  trueClass: classSchema.nullable(),
+  for: scoredClassSchema,
+  versus: scoredClassSchema,
+  predicted: scoredClassSchema,
+  predictedAlone: scoredClassSchema,
+  trueClass: scoredClassSchema.nullable(),
   difference: number,
   concepts: z.array(
     z.strictObject({
@@ -56,7 +50,7 @@ const imageSchema = z.strictObject({
     predictedDifference: number.nullable(),
     recomputedDifference: number.nullable(),
     recomputed: concepts.nullable(),
-    answer: classSchema.nullable(),
+    answer: scoredClassSchema.nullable(),
   }),
   picture: z.string(),
 });

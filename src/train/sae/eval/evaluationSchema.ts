@@ -1,11 +1,11 @@
 /** Schema of evaluation.json, version 1; docs/sae-evaluation.md explains each field. Percentages are 0 to 100. */
 import { z } from 'zod';
+import { count, modelSchema, skippedSchema } from '../../../explain/report/sharedSchema.js';
 
 export const EVALUATION_FORMAT = 'fact-sae-evaluation';
 export const EVALUATION_VERSION = 1;
 
 const number = z.number();
-const count = z.number().int().min(0);
 const percent = number.min(0).max(100 + 1e-6);
 const share = number.min(-1e-6).max(1 + 1e-6);
 
@@ -64,12 +64,7 @@ export const saeEvaluationSchema = z.strictObject({
   version: z.literal(EVALUATION_VERSION),
   packageVersion: z.string(),
   engine: z.string(),
-  model: z.strictObject({
-    path: z.string(),
-    arch: z.string(),
-    weightsHash: z.string().nullable(),
-    classes: count,
-  }),
+  model: modelSchema,
   autoencoder: z.strictObject({
     path: z.string(),
     hash: z.string(),
@@ -86,7 +81,7 @@ export const saeEvaluationSchema = z.strictObject({
     /** Classes with at least one image that was read. */
     classes: count,
     positions: count,
-    broken: z.array(z.strictObject({ name: z.string(), code: z.string(), message: z.string() })),
+    broken: z.array(skippedSchema),
   }),
   accuracy: z.strictObject({
     top1Percent: percent,
