@@ -1,6 +1,7 @@
 import { FactError, Random } from '../core/index.js';
 import { type Augmentation, checkAugmentation } from './augment.js';
 import type { BrokenImage, BrokenPolicy } from './batchMaker.js';
+import { brokenLimitOf, refuseTooManyBroken } from './brokenLimit.js';
 import { type ImageSource, openImageSource, type Split } from './imageSource.js';
 import { createPixelMemory } from './pixelCache.js';
 import { type BatchFactory, SameThread, WorkerPool } from './workerPool.js';
@@ -59,8 +60,6 @@ export interface Batch {
 const DEFAULT_CACHE_BYTES = 2 ** 29;
 /** The cache counts its bytes in 32 bits. */
 const MAX_CACHE_BYTES = 2 ** 31 - 1;
-const DEFAULT_BROKEN_SHARE = 0.01;
-const DEFAULT_BROKEN_MINIMUM = 10;
 const ORDER_STREAM = 0x04d;
 
 /** Order of the pictures in an epoch: a function of (seed, epoch) and their number only. */
@@ -124,8 +123,7 @@ export class BatchLoader {
       });
     }
     this.prefetch = options.prefetch ?? workers + 2;
-    this.brokenLimit =
-      options.brokenLimit ?? Math.max(DEFAULT_BROKEN_MINIMUM, Math.floor(source.size * DEFAULT_BROKEN_SHARE));
+    this.brokenLimit = options.brokenLimit ?? brokenLimitOf(source.size);
     const cacheBytes = options.cacheBytes ?? DEFAULT_CACHE_BYTES;
     checkCount('cacheBytes', cacheBytes, 0);
     const neededBytes = source.size * imageSize[0] * imageSize[1] * 3;
@@ -198,13 +196,10 @@ export class BatchLoader {
       this.known.add(image.sample);
       this.broken.push(image);
     }
-    if (this.broken.length <= this.brokenLimit) return;
-    const first = this.broken[0];
-    throw new FactError({
-      code: 'E_DATA_TOO_MANY_BROKEN',
-      message: `${this.broken.length} pictures are broken, the limit is ${this.brokenLimit}; the first: ${first.message}`,
-      remedy: 'Check the data set: fetch it again or remove the damaged files.',
-    });
+    refuseTooManyBroken(
+      this.broken.map(({ message }) => message),
+      this.brokenLimit,
+    );
   }
 
   /** Ends the worker threads and closes the files. */

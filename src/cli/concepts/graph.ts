@@ -2,12 +2,13 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { FactError } from '../../core/errors.js';
 import { showProgress } from '../../core/progress.js';
+import { refuseTooManyBroken } from '../../data/brokenLimit.js';
 import { listImages } from '../../data/listImages.js';
 import { currentEngine } from '../../engine/current.js';
 import { resolveClass } from '../../explain/classes.js';
 import { type ConceptData, openConceptData } from '../../explain/concepts/conceptData.js';
 import type { ConceptGraph } from '../../explain/concepts/graph/graph.js';
-import { checkBroken, graphOfClass, samplesByClass } from '../../explain/concepts/graph/graphDataset.js';
+import { graphOfClass, samplesByClass } from '../../explain/concepts/graph/graphDataset.js';
 import { ResultFolder } from '../../explain/concepts/graph/graphFolder.js';
 import { graphOfImage } from '../../explain/concepts/graph/graphImage.js';
 import { GraphPass } from '../../explain/concepts/graph/graphPass.js';
@@ -224,7 +225,7 @@ async function runData(work: Work, data: ConceptData, flags: GraphFlags): Promis
         });
         const broken =
           made?.broken ?? [...samples].map((sample) => `${data.source.key(sample)} cannot be read`);
-        checkBroken([...brokenOf(), ...broken], data.brokenLimit);
+        refuseTooManyBroken([...brokenOf(), ...broken], data.brokenLimit);
         const entry = made === null ? null : addClassGraph(folder, made, place);
         const record = { label, entry, broken };
         folder.journal.add(record);

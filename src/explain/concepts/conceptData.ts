@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { FactError } from '../../core/errors.js';
 import { BatchLoader } from '../../data/batchLoader.js';
+import { brokenLimitOf } from '../../data/brokenLimit.js';
 import { kindOf } from '../../data/imageFolder.js';
 import {
   evaluationSplit,
@@ -18,9 +19,6 @@ import { findClass } from '../classes.js';
 
 /** Label of an image whose class is not known, or is none of the network's. */
 export const NO_LABEL = -1;
-
-const BROKEN_SHARE = 0.01;
-const BROKEN_MINIMUM = 10;
 
 export interface ConceptDataOptions {
   /** Default: the split to measure on. Ignored where the data set is not divided. */
@@ -121,7 +119,7 @@ export async function openConceptData(
   const source: ImageSource = { ...found, label: (i) => labels[i] };
   const { resize, crop } = spec.preprocessing;
   const batchSize = Math.min(options.imageBatch, source.size);
-  const brokenLimit = Math.max(BROKEN_MINIMUM, Math.floor(source.size * BROKEN_SHARE));
+  const brokenLimit = brokenLimitOf(source.size);
   const loader = new BatchLoader(source, {
     batchSize,
     seed: 0,

@@ -1,10 +1,10 @@
 /** An edit over a data set: accuracy before and after, class by class. Memory does not grow with the number of images. */
 import { argMax } from '../../../core/argMax.js';
 import type { Batch } from '../../../data/batchLoader.js';
+import { refuseTooManyBroken } from '../../../data/brokenLimit.js';
 import type { ModelSpec } from '../../../models/spec.js';
 import { className } from '../../classes.js';
 import { type ConceptData, NO_LABEL } from '../conceptData.js';
-import { checkBroken } from '../graph/graphDataset.js';
 import type { ResultFolder } from '../graph/graphFolder.js';
 import { checkScores } from '../graph/graphImage.js';
 import { heldErrorOf, predictEdit } from './edit.js';
@@ -53,7 +53,7 @@ export async function overBatches<R>(
       if (isStopped) break;
       const rows = await compute(batch);
       const record = { index: batch.index, images: batch.size, rows, broken: fresh() };
-      checkBroken([...broken, ...record.broken], data.brokenLimit);
+      refuseTooManyBroken([...broken, ...record.broken], data.brokenLimit);
       folder.journal.add(record);
       tell(record);
     }

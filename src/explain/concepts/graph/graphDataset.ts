@@ -2,7 +2,6 @@
  * Concept graphs over a data set, class by class: the mean over the images of a class of what its logit is made of. Two
  * passes over the images of one class (which concepts, then what they are made of); memory is that of one class.
  */
-import { FactError } from '../../../core/errors.js';
 import { BatchLoader } from '../../../data/batchLoader.js';
 import { subset } from '../../../data/subset.js';
 import type { ExplainImage } from '../../explanation.js';
@@ -175,14 +174,4 @@ export async function graphOfClass(
   } finally {
     await loader.close();
   }
-}
-
-/** Throws FactError E_DATA_TOO_MANY_BROKEN where more pictures are broken than are borne. */
-export function checkBroken(broken: readonly string[], limit: number): void {
-  if (broken.length <= limit) return;
-  throw new FactError({
-    code: 'E_DATA_TOO_MANY_BROKEN',
-    message: `${broken.length} pictures are broken, the limit is ${limit}; the first: ${broken[0]}`,
-    remedy: 'Check the data set: fetch it again or remove the damaged files.',
-  });
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { FactError } from '../../../core/errors.js';
 import { type Progress, silentProgress } from '../../../core/progress.js';
+import { refuseTooManyBroken } from '../../../data/brokenLimit.js';
 import type { SkippedImage } from '../../report/report.js';
 import type { Sae, TappedModel } from '../../sae.js';
 import type { ConceptData } from '../conceptData.js';
@@ -84,15 +85,6 @@ function startOf(file: string | null, key: PassKey, shape: ConceptTotals['shape'
   };
 }
 
-function refuseBroken(skipped: readonly SkippedImage[], limit: number): void {
-  if (skipped.length <= limit) return;
-  throw new FactError({
-    code: 'E_DATA_TOO_MANY_BROKEN',
-    message: `${skipped.length} pictures are broken, the limit is ${limit}; the first: ${skipped[0].message}`,
-    remedy: 'Check the data set: fetch it again or remove the damaged files.',
-  });
-}
-
 /**
  * One pass over a data set. With a `file` it goes on where an earlier run of the same key stopped; a snapshot is written
  * every few seconds and where `signal` stops the run (`place.isDone` is then false). The totals are those of one
@@ -136,7 +128,10 @@ export async function runTotals(
       }
       for (const image of await pass.run(batch)) totals.add(image);
       const skipped = skippedSoFar();
-      refuseBroken(skipped, data.brokenLimit);
+      refuseTooManyBroken(
+        skipped.map(({ message }) => message),
+        data.brokenLimit,
+      );
       place = { nextBatch: batch.index + 1, isDone: false, skipped };
       progress.update(totals.images + skipped.length);
       if (performance.now() - saved < wait) continue;
@@ -144,7 +139,10 @@ export async function runTotals(
       saved = performance.now();
     }
     const skipped = skippedSoFar();
-    refuseBroken(skipped, data.brokenLimit);
+    refuseTooManyBroken(
+      skipped.map(({ message }) => message),
+      data.brokenLimit,
+    );
     if (totals.images === 0)
       throw new FactError({
         code: 'E_DATA_EMPTY',

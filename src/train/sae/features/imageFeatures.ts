@@ -1,6 +1,7 @@
 import { type Logger, silentLogger } from '../../../core/log.js';
 import { showProgress } from '../../../core/progress.js';
 import { BatchLoader } from '../../../data/batchLoader.js';
+import { brokenLimitOf } from '../../../data/brokenLimit.js';
 import { evaluationSplit, listSplits, openImageSource, type Split } from '../../../data/imageSource.js';
 import { subset } from '../../../data/subset.js';
 import { type TappedModel, tapChannels } from '../../../explain/sae.js';
@@ -51,6 +52,7 @@ export async function imageFeatures(
     imageSize,
     augmentation: { kind: 'evaluation', resize: preprocessing.resize },
     workers: request.workers,
+    brokenLimit: brokenLimitOf(images.size),
   });
   const progress = showProgress('features', loader.size, 'images', options.progress !== true);
   try {

@@ -8,6 +8,7 @@
 import { sha256 } from '../../../core/hash.js';
 import { Random } from '../../../core/random.js';
 import { type Batch, BatchLoader } from '../../../data/batchLoader.js';
+import { brokenLimitOf } from '../../../data/brokenLimit.js';
 import type { ImageSource } from '../../../data/imageSource.js';
 import { subset } from '../../../data/subset.js';
 import type { TappedModel } from '../../../explain/sae.js';
@@ -58,6 +59,8 @@ export class OnTheFly {
       augmentation: { kind: 'evaluation', resize: preprocessing.resize },
       shuffle: true,
       workers,
+      // Of the whole data set: all that are broken may lie in one part of it.
+      brokenLimit: brokenLimitOf(images.size),
     });
     this.imagesPerBlock = batchSize * Math.ceil(options.blockImages / batchSize);
     this.info = { arch, modelHash: weightsHash };

@@ -1,5 +1,6 @@
 import { FactError } from '../../../core/errors.js';
 import { BatchLoader } from '../../../data/batchLoader.js';
+import { brokenLimitOf } from '../../../data/brokenLimit.js';
 import { type ImageSource, listSplits, openImageSource, type Split } from '../../../data/imageSource.js';
 import { subset } from '../../../data/subset.js';
 import type { ModelSpec } from '../../../models/spec.js';
@@ -57,6 +58,7 @@ export async function openHeldOut(
     imageSize,
     augmentation: { kind: 'evaluation', resize: preprocessing.resize },
     workers,
+    brokenLimit: brokenLimitOf(source.size),
   });
   const close = async (): Promise<void> => {
     await loader.close();

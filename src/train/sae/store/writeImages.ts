@@ -3,10 +3,12 @@
  * whose make-up never changes, so that the bytes are the same however the units are shared or interrupted. While the
  * network computes one batch, the rows of the one before are stored.
  */
+
 import { toFloat16 } from '../../../core/float16.js';
 import type { Progress } from '../../../core/progress.js';
 import { Random } from '../../../core/random.js';
 import { type Batch, BatchLoader } from '../../../data/batchLoader.js';
+import { brokenLimitOf } from '../../../data/brokenLimit.js';
 import type { ImageSource } from '../../../data/imageSource.js';
 import { subset } from '../../../data/subset.js';
 import type { TappedModel } from '../../../explain/sae.js';
@@ -23,9 +25,6 @@ const BUCKET_STREAM = 0xb0c;
 const CHECKPOINT_MS = 60_000;
 /** From here on a number becomes infinite in half precision. */
 const HALF_LIMIT = 65520;
-/** Share of broken images that is borne, and the least number. */
-const BROKEN_SHARE = 0.01;
-const BROKEN_MINIMUM = 10;
 
 export interface ImagePhaseOptions {
   readonly share: Share;
@@ -43,7 +42,7 @@ export interface ImagePhaseOptions {
  * broken may lie in what is left), in proportion where a budget leaves fewer.
  */
 export function brokenLimit({ data, images, wanted }: StorePlan): number {
-  return Math.max(BROKEN_MINIMUM, Math.floor((data.images * BROKEN_SHARE * images.length) / wanted));
+  return brokenLimitOf((data.images * images.length) / wanted);
 }
 
 /** The units that no checkpoint has, for one share. */
