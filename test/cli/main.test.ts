@@ -12,6 +12,7 @@ const VERBS = [
   'eval',
   'sae',
   'convert',
+  'concepts',
   'inspect',
   'zoo',
   'engine',

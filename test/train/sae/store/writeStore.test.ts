@@ -13,6 +13,7 @@ import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openImages } from '../../../../src/data/openImages.js';
 import type { BcosModel } from '../../../../src/models/bcosModel.js';
+import { lockFolder } from '../../../../src/train/run/lock.js';
 import { TapReader } from '../../../../src/train/sae/features/tapReader.js';
 import { readStoreIndex } from '../../../../src/train/sae/store/storeIndex.js';
 import { useEngine } from '../../../engine.js';
@@ -227,10 +228,13 @@ describe('unfinished work', () => {
   it('of a share that another process works on is left alone', async () => {
     const out = join(folder(), 's');
     const share = (index: number, count: number) => ({ share: { index, count } });
-    const running = write(model, data, out, SMALL, share(1, 2));
+    const first = { ...share(1, 2), signal: abortingAfter(2) };
+    expect((await write(model, data, out, SMALL, first)).status).toBe('stopped');
+    const unlock = lockFolder(join(out, '.writing', '1-of-2'));
     await expect(write(model, data, out, SMALL, share(1, 2))).rejects.toMatchObject({ code: 'E_RUN_LOCKED' });
     await expect(write(model, data, out, SMALL)).rejects.toMatchObject({ code: 'E_RUN_LOCKED' });
-    expect((await running).status).toBe('waiting');
+    unlock();
+    expect((await write(model, data, out, SMALL, share(1, 2))).status).toBe('waiting');
     expect((await write(model, data, out, SMALL, share(2, 2))).status).toBe('done');
     expect(hashes(out)).toEqual(whole);
   });
