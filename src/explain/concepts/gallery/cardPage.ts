@@ -102,7 +102,7 @@ function near(title: string, note: string, list: readonly Neighbour[], pictures:
   const items = list.map(({ concept, cosine }) => {
     const card = pictures.cards.get(concept);
     const classes = card === undefined ? '' : `<br>${escapeHtml(mainClasses(card.classes.predicted))}`;
-    return `<li>${thumbnail(pictures, concept, '../../')}${concept} <b>${percent(cosine)}</b>${classes}</li>`;
+    return `<li>${thumbnail(pictures, concept, '../')}${concept} <b>${percent(cosine)}</b>${classes}</li>`;
   });
   return `<section><h3>${title}</h3><p class="note">${note}</p><ul class="near">${items.join('')}</ul></section>`;
 }
