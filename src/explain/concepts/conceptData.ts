@@ -83,12 +83,15 @@ async function openSource(path: string, split: Split | undefined): Promise<Image
 }
 
 /**
- * Numbers of the network's classes for those of a data set: the same where both have as many, else by name; a class
- * that the network does not know becomes `NO_LABEL`.
+ * Numbers of the network's classes for those of a data set: by name where the network knows every one of them, in whatever
+ * order it has them; else the same where both have as many; else by name, and a class that the network does not know
+ * becomes `NO_LABEL`.
  */
-function classNumbers(source: ImageSource, spec: ModelSpec): readonly number[] {
-  const isSame = source.classNames.length === spec.options.numClasses;
-  return source.classNames.map((name, i) => (isSame ? i : (findClass(spec, name) ?? NO_LABEL)));
+function classNumbers({ classNames }: ImageSource, spec: ModelSpec): readonly number[] {
+  const found = classNames.map((name) => findClass(spec, name));
+  const isKnown = !found.includes(undefined) && new Set(found).size === found.length;
+  if (!isKnown && classNames.length === spec.options.numClasses) return [...classNames.keys()];
+  return found.map((number) => number ?? NO_LABEL);
 }
 
 function fingerprintOf({ table, size }: ImageSource, labels: Int32Array): string {
