@@ -2,6 +2,7 @@
  * A sparse autoencoder with what ties it to a network, and its folder on disk: cfg.json (saeConfig.ts) and
  * sae_weights.safetensors with `encoder.weight` [K, C] and `decoder.weight` [C, K], float32 or float16.
  */
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
@@ -126,6 +127,17 @@ export function createSae(parts: SaeParts): Sae {
       decoder.dispose();
     },
   };
+}
+
+/** SHA-256 of what an autoencoder computes with: weights, sizes, threshold, tap. */
+export async function saeHash(sae: Sae): Promise<string> {
+  const { encoder, decoder, meta, modelHash, dispose, ...settings } = sae;
+  const hash = createHash('sha256').update(JSON.stringify(settings));
+  for (const tensor of [encoder, decoder]) {
+    const values = await tensor.data();
+    hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  }
+  return hash.digest('hex');
 }
 
 function encodeValues(

@@ -21,6 +21,7 @@ import {
   writeGraphs,
 } from '../../explain/concepts/graph/graphReport.js';
 import type { GraphEntry, GraphFile } from '../../explain/concepts/graph/graphSchema.js';
+import { saeHash } from '../../explain/sae.js';
 import { type FileRecord, runFiles } from '../../explain/session/explainFiles.js';
 import { type CliContext, runVerb, usageError, verb } from '../context.js';
 import { countOf, toleranceOf, warnSkipped } from '../explainOptions.js';
@@ -59,6 +60,8 @@ interface Work {
   readonly tolerance: number;
   readonly out: string;
   readonly about: (data: GraphContext['data']) => GraphContext;
+  /** `saeHash` of each autoencoder: results of an earlier run are gone on with only where they are the same. */
+  readonly weights: readonly string[];
 }
 
 function sumLines(hops: ConceptGraph['hops']): string[] {
@@ -119,7 +122,11 @@ async function runImages(work: Work, paths: readonly string[]): Promise<number> 
       levelsOf(opened).map(({ sae }) => sae),
       { imageSize: spec.preprocessing.crop, batchSize: 1 },
     );
-    const folder = new ResultFolder<FileRecord<GraphEntry>>(out, GRAPH_FILE, GRAPH_FORMAT, { about, target });
+    const folder = new ResultFolder<FileRecord<GraphEntry>>(out, GRAPH_FILE, GRAPH_FORMAT, {
+      about,
+      weights: work.weights,
+      target,
+    });
     const progress = showProgress('graphs', listed.length, 'images', context.quiet);
     try {
       const run = await runFiles<GraphEntry>({
@@ -188,6 +195,7 @@ async function runData(work: Work, data: ConceptData, flags: GraphFlags): Promis
     );
     const folder = new ResultFolder<ClassRecord>(out, GRAPH_FILE, GRAPH_FORMAT, {
       about,
+      weights: work.weights,
       target,
       images: data.fingerprint,
       batchSize: data.batchSize,
@@ -274,6 +282,7 @@ async function run(context: CliContext, paths: readonly string[], flags: GraphFl
       top,
       tolerance,
       out: resolve(flags.out ?? DEFAULT_OUT),
+      weights: await Promise.all(levels.map(({ sae }) => saeHash(sae))),
       about: (source) => ({
         packageVersion: packageVersion(),
         engine: currentEngine()?.name ?? 'none',

@@ -14,6 +14,7 @@ import { GraphPass } from '../../explain/concepts/graph/graphPass.js';
 import { conceptTile } from '../../explain/concepts/graph/graphTiles.js';
 import type { SourceContext } from '../../explain/concepts/versus/versusSchema.js';
 import type { ExplainImage } from '../../explain/explanation.js';
+import { saeHash } from '../../explain/sae.js';
 import { type FileRecord, type FileRun, runFiles } from '../../explain/session/explainFiles.js';
 import type { BcosModel } from '../../models/bcosModel.js';
 import { type CliContext, usageError } from '../context.js';
@@ -53,6 +54,8 @@ export interface ConceptWork {
   readonly flags: WorkFlags;
   readonly out: string;
   readonly about: SourceContext;
+  /** `saeHash` of the autoencoder: its path alone does not say whether results of an earlier run are of it. */
+  readonly weights: string;
 }
 
 /** Opens network and autoencoder, does the work, closes them. */
@@ -73,6 +76,7 @@ export async function withConcepts(
       opened,
       flags,
       out: resolve(flags.out ?? defaultOut),
+      weights: await saeHash(concepts.sae),
       about: {
         packageVersion: packageVersion(),
         engine: currentEngine()?.name ?? 'none',
@@ -108,7 +112,7 @@ export interface ResultKind {
 
 /** Work on pictures one by one, resumable; `finish` writes what there is and says the exit status. */
 export async function overPictures<R>(
-  { context, model, opened, out, about }: ConceptWork,
+  { context, model, opened, out, about, weights }: ConceptWork,
   paths: readonly string[],
   kind: ResultKind,
   compute: (
@@ -123,7 +127,11 @@ export async function overPictures<R>(
   const listed = listImages(paths);
   const options = { imageSize: spec.preprocessing.crop, batchSize: 1 };
   return withSignals(async (signal, exitStatus) => {
-    const folder = new ResultFolder<FileRecord<R>>(out, kind.file, kind.format, { about, ...kind.settings });
+    const folder = new ResultFolder<FileRecord<R>>(out, kind.file, kind.format, {
+      about,
+      weights,
+      ...kind.settings,
+    });
     const pass = new EditPass(model, opened.concepts.sae, options);
     const maps = new GraphPass(model, [opened.concepts.sae], options);
     const tools: PictureTools = {
@@ -174,7 +182,7 @@ export async function overPictures<R>(
 
 /** Work on a data set batch by batch, resumable; `finish` writes what there is and says the exit status. */
 export async function overData<R>(
-  { context, model, opened, flags, out, about }: ConceptWork,
+  { context, model, opened, flags, out, about, weights }: ConceptWork,
   kind: ResultKind,
   compute: (pass: EditPass, batch: Batch, labelOf: (sample: number) => number) => Promise<readonly R[]>,
   onRow: (row: R) => void,
@@ -191,6 +199,7 @@ export async function overData<R>(
       const source = { path, split: data.split };
       const folder = new ResultFolder<BatchRecord<R>>(out, kind.file, kind.format, {
         about,
+        weights,
         data: source,
         images: data.fingerprint,
         batchSize: data.batchSize,

@@ -11,6 +11,9 @@ import { GraphPass } from '../../../src/explain/concepts/graph/graphPass.js';
 import { graphFileSchema } from '../../../src/explain/concepts/graph/graphSchema.js';
 import { confusionFileSchema } from '../../../src/explain/concepts/versus/versusDataReport.js';
 import { versusFileSchema } from '../../../src/explain/concepts/versus/versusSchema.js';
+import { saveSae } from '../../../src/explain/sae.js';
+import { loadModel } from '../../../src/models/loadModel.js';
+import { randomSae } from '../../explain/fixtures.js';
 import { runVerbOf, useExplainCase, writeBroken } from '../explainCase.js';
 
 const made = useExplainCase();
@@ -281,5 +284,40 @@ describe('work that is stopped', () => {
     rmSync(out(), { recursive: true });
     const again = interrupt(EditPass.prototype, 'scores', 2);
     await stopAndGoOn(again, 'confusions.json', ['versus', '--data-dir', made.photos, ...argv]);
+  });
+
+  it('is not gone on with where another autoencoder lies in the folder by now', async () => {
+    const sae = join(made.root, 'sae');
+    cpSync(join(made.model, 'saes', 'layer2'), sae, { recursive: true });
+    const early = join(made.model, 'saes', 'layer1');
+    const verbs = [
+      { pass: EditPass, file: 'edit.json', argv: ['edit', made.photos, '--remove', '3'] },
+      { pass: EditPass, file: 'edit.json', argv: ['edit', '--data-dir', made.photos, '--remove', '3'] },
+      { pass: GraphPass, file: 'graph.json', argv: ['graph', made.photos, '--top', '2', '--sae', early] },
+      {
+        pass: GraphPass,
+        file: 'graph.json',
+        argv: ['graph', '--data-dir', made.photos, '--top', '2', '--sae', early],
+      },
+    ];
+    const settings = ['--image-batch', '1', '--workers', '0', '--sae', sae, '--out', out()];
+    for (const [i, { pass, file, argv }] of verbs.entries()) {
+      const method = pass === EditPass ? 'scores' : 'weigh';
+      const stop = interrupt(pass.prototype, method, 2);
+      const first = await concepts(...argv, ...settings);
+      stop.mockRestore();
+      expect(first.status).toBe(130);
+      const model = await loadModel(made.model);
+      const other = randomSae(model, 'layer2', 64, 3, 50 + i);
+      await saveSae(sae, other);
+      other.dispose();
+      model.dispose();
+      expect((await concepts(...argv, ...settings)).status).toBe(0);
+      const resumed = readFileSync(join(out(), file), 'utf8');
+      rmSync(out(), { recursive: true });
+      await concepts(...argv, ...settings);
+      expect(readFileSync(join(out(), file), 'utf8'), argv.join(' ')).toBe(resumed);
+      rmSync(out(), { recursive: true });
+    }
   });
 });

@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { FactError } from '../../../core/errors.js';
 import { type Progress, silentProgress } from '../../../core/progress.js';
 import { refuseTooManyBroken } from '../../../data/brokenLimit.js';
 import type { SkippedImage } from '../../report/report.js';
-import type { Sae, TappedModel } from '../../sae.js';
+import { type Sae, saeHash, type TappedModel } from '../../sae.js';
 import type { ConceptData } from '../conceptData.js';
 import { ConceptPass } from '../pass.js';
 import { ConceptTotals } from './totals.js';
@@ -31,17 +30,6 @@ export interface TotalsRun extends StoredTotals {
 const SAVE_EVERY_MS = 5000;
 /** A snapshot takes at most this part of the time. */
 const SAVE_SHARE = 1 / 20;
-
-/** SHA-256 of what an autoencoder computes with. */
-async function saeHash(sae: Sae): Promise<string> {
-  const { encoder, decoder, meta, modelHash, dispose, ...settings } = sae;
-  const hash = createHash('sha256').update(JSON.stringify(settings));
-  for (const tensor of [encoder, decoder]) {
-    const values = await tensor.data();
-    hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
-  }
-  return hash.digest('hex');
-}
 
 /** What a pass over a data set depends on. */
 export async function passKey(
