@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { writeError } from '../../core/atomicFile.js';
@@ -30,16 +30,37 @@ function isAlive(holder: Holder): boolean {
   return holder.started === null || processStart(holder.pid) === holder.started;
 }
 
-function readHolder(path: string): Holder | null {
+/** Times that a lock which vanishes is tried again. */
+const ATTEMPTS = 20;
+/** What file systems without hard links answer. */
+const NO_LINKS = ['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK'];
+
+/** Who holds a lock; null: it is damaged; `free`: it has just been given back. */
+function readHolder(path: string): Holder | null | 'free' {
   try {
     const value = JSON.parse(readFileSync(path, 'utf8')) as Partial<Holder>;
     if (Number.isInteger(value.pid) && typeof value.host === 'string') {
       return { pid: value.pid as number, host: value.host, started: value.started ?? null };
     }
   } catch (error) {
-    if (!(error instanceof SyntaxError) && systemCodeOf(error) !== 'ENOENT') throw error;
+    if (systemCodeOf(error) === 'ENOENT') return 'free';
+    if (!(error instanceof SyntaxError)) throw error;
   }
   return null;
+}
+
+/** Creates a lock with its content at once: one that is empty for a moment would look damaged. Throws EEXIST. */
+function createLock(path: string, content: string): void {
+  const draft = `${path}.${process.pid}`;
+  try {
+    writeFileSync(draft, content);
+    linkSync(draft, path);
+  } catch (error) {
+    if (!NO_LINKS.includes(systemCodeOf(error) ?? '')) throw error;
+    writeFileSync(path, content, { flag: 'wx' });
+  } finally {
+    rmSync(draft, { force: true });
+  }
 }
 
 /**
@@ -50,15 +71,22 @@ function readHolder(path: string): Holder | null {
 export function lockFolder(folder: string): () => void {
   const path = join(folder, 'run.lock');
   const me: Holder = { pid: process.pid, host: hostname(), started: processStart(process.pid) };
+  let wasRemoved = false;
   for (let attempt = 0; ; attempt++) {
     try {
       mkdirSync(folder, { recursive: true });
-      writeFileSync(path, JSON.stringify(me), { flag: 'wx' });
+      createLock(path, JSON.stringify(me));
       return () => rmSync(path, { force: true });
     } catch (error) {
-      if (systemCodeOf(error) !== 'EEXIST') throw writeError(path, error);
-      const holder = readHolder(path);
-      if (attempt > 0 || (holder !== null && isAlive(holder))) {
+      const code = systemCodeOf(error);
+      // Who gave it back may have removed the folder as well.
+      if (code === 'ENOENT' && attempt < ATTEMPTS) continue;
+      if (code !== 'EEXIST') throw writeError(path, error);
+      const found = readHolder(path);
+      // To remove it now could take the lock from one who was quicker.
+      if (found === 'free' && attempt < ATTEMPTS) continue;
+      const holder = found === 'free' ? null : found;
+      if (found === 'free' || wasRemoved || (holder !== null && isAlive(holder))) {
         throw new FactError({
           code: 'E_RUN_LOCKED',
           message: `${folder} is in use by process ${holder?.pid ?? '?'} on ${holder?.host ?? '?'}`,
@@ -66,6 +94,7 @@ export function lockFolder(folder: string): () => void {
         });
       }
       rmSync(path, { force: true });
+      wasRemoved = true;
     }
   }
 }
