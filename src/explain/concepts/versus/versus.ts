@@ -50,7 +50,10 @@ export interface Flip {
   /** Difference winner - loser that the sum predicts after it, and that a true forward pass gives. */
   readonly predictedDifference: number | null;
   readonly recomputedDifference: number | null;
-  /** Fewest concepts, taken in the same order, whose removal flips the true forward pass; null: none of those tried. */
+  /**
+   * Fewest concepts, taken in the same order, whose removal flips the true forward pass, among those tried: up to 64, and
+   * the predicted ones; null: none of them.
+   */
   readonly recomputed: readonly number[] | null;
   /** What the network then answers. */
   readonly answer: ScoredClass | null;
@@ -120,6 +123,11 @@ export function compareConcepts(a: Float32Array, b: Float32Array): VersusConcept
     .sort((x, y) => Math.abs(y.difference) - Math.abs(x.difference) || x.concept - y.concept);
 }
 
+/** The concepts that speak for the class that is ahead, largest first, ties by number. */
+function fallingPositive<P extends readonly [concept: number, difference: number]>(all: readonly P[]): P[] {
+  return all.filter(([, value]) => value > 0).sort(([i, a], [j, b]) => b - a || i - j);
+}
+
 /**
  * Fewest concepts whose removal makes `difference` negative by the linear sum: the largest ones first. `differences` by
  * concept, those of the class that is ahead. Null where even all positive ones do not suffice.
@@ -128,10 +136,9 @@ export function smallestFlip(
   difference: number,
   differences: readonly (readonly [concept: number, difference: number])[],
 ): { readonly concepts: readonly number[]; readonly left: number } | null {
-  const falling = differences.filter(([, value]) => value > 0).sort(([i, a], [j, b]) => b - a || i - j);
   const concepts: number[] = [];
   let left = difference;
-  for (const [concept, value] of falling) {
+  for (const [concept, value] of fallingPositive(differences)) {
     if (left < 0) break;
     left -= value;
     concepts.push(concept);
@@ -149,10 +156,7 @@ async function findFlip(
 ): Promise<Flip> {
   const { winner, loser } = pair;
   const found = smallestFlip(difference, differences);
-  const order = differences
-    .filter(([, value]) => value > 0)
-    .sort(([i, a], [j, b]) => b - a || i - j)
-    .map(([concept]) => concept);
+  const order = fallingPositive(differences).map(([concept]) => concept);
   const without = async (count: number) => {
     const factors = new Float32Array(pass.latents).fill(1);
     for (const concept of order.slice(0, count)) factors[concept] = 0;
@@ -167,6 +171,9 @@ async function findFlip(
     recomputed = { count, after: tried.after };
     break;
   }
+  // The predicted set may be larger than what is tried one by one.
+  if (recomputed === null && found !== null && predicted !== null && predicted.difference < 0)
+    recomputed = { count: found.concepts.length, after: predicted.after };
   return {
     winner,
     loser,

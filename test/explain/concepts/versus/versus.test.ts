@@ -85,6 +85,35 @@ describe('one class against another', () => {
     }
   });
 
+  it('verifies a set that is larger than what is tried one by one', async () => {
+    // A linear network: 100 concepts add 0.01 each to class 0, a constant 0.305 to class 1.
+    const linear = {
+      latents: 100,
+      tap: 'layer2',
+      constants: ['norm'],
+      scores: async (_: unknown, factors: Float32Array) => {
+        const sum = factors.reduce((total, factor) => total + 0.01 * factor, 0);
+        const row = (first: number) => Float32Array.of(first, 0.305, -1, -1, -1);
+        return [{ alone: row(1), before: row(1), after: row(sum) }];
+      },
+      attribute: async (_: unknown, __: unknown, [target]: { for: number }[]) => [
+        {
+          before: target.for === 0 ? 1 : 0.305,
+          held: 0,
+          contributions: new Float32Array(100).fill(target.for === 0 ? 0.01 : 0),
+          constants: Float32Array.of(target.for === 0 ? 0 : 0.305),
+        },
+      ],
+    } as unknown as EditPass;
+    const { flip } = await compareClasses(linear, randomImage(1), { for: 0, versus: 1 }, options());
+    expect(flip.predicted).toHaveLength(70);
+    expect(flip.recomputed).toEqual(flip.predicted);
+    expect(flip.recomputedDifference).toBeLessThan(0);
+    expect(flipWords(flip, (i) => `class ${i}`)[1]).toContain(
+      'it flips, and the network then says basketball',
+    );
+  });
+
   it('counts confusions as their images one by one', async () => {
     const images = [randomImage(10), randomImage(11), randomImage(12), randomImage(13)];
     const labels = [0, 1, -1, 2];
