@@ -100,7 +100,7 @@ export function plannedRuns(flags: RecipeFlags): PlannedRun[] {
     const place = recipes.length > 1 ? join(flags.out, recipe.tap) : flags.out;
     if (flags.inits === undefined) return [{ config: recipe, out: place }];
     return flags.inits.map(({ init, seed }) => ({
-      config: { ...recipe, init, initSeed: seed ?? recipe.initSeed },
+      config: resolveSaeConfig({ ...recipe, init, initSeed: seed ?? recipe.initSeed }, '--inits'),
       out: join(place, seed === null ? init : `${init}-${seed}`),
     }));
   });

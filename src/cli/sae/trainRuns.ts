@@ -37,8 +37,11 @@ async function withAccuracy<T>(
   runs: readonly PlannedRun[],
   work: (accuracyAt: AccuracyAt) => Promise<T>,
 ): Promise<T> {
-  const { holdOut: perClass, split, imageBatch, workers } = runs[0].config.features;
-  const which = flags.features === undefined ? perClass : readStoreIndex(flags.features).index.holdOut.keys;
+  const { holdOut: perClass, imageBatch, workers, ...recipe } = runs[0].config.features;
+  const store = flags.features === undefined ? null : readStoreIndex(flags.features).index;
+  const which = store === null ? perClass : store.holdOut.keys;
+  // Keys name pictures within a split: those of another may be called the same.
+  const split = store?.data.split ?? recipe.split;
   const isNone = which === 0 || (typeof which !== 'number' && which.length === 0);
   const images =
     model === null || flags.dataDir === undefined || isNone

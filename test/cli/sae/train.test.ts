@@ -158,6 +158,39 @@ describe('fact sae train', () => {
     );
   });
 
+  it('from a store of another split measures on pictures of that split', async () => {
+    // The same names in train/, where nothing can be read.
+    const other = at('splits');
+    for (const [c, name] of CLASS_NAMES.entries()) {
+      mkdirSync(join(other, 'train', name), { recursive: true });
+      mkdirSync(join(other, 'val', name), { recursive: true });
+      for (let i = 0; i < PER_CLASS; i++) {
+        const jpeg = await jpegOf(randomPicture(32, 32, c * PER_CLASS + i, true));
+        writeFileSync(join(other, 'train', name, `${i}.jpg`), 'no picture');
+        writeFileSync(join(other, 'val', name, `${i}.jpg`), jpeg);
+      }
+    }
+    const stored = await sae(
+      ...['features', made.model, '--tap', 'layer2', '--data-dir', other, '--split', 'val', '--quiet'],
+      ...['--positions', '20', '--image-batch', '4', '--hold-out', '1', '--workers', '0', '--out', at('val')],
+    );
+    expect(stored.status, stored.stderr).toBe(0);
+    const outcome = await sae(
+      ...['train', made.model, '-c', recipe('layer2'), '--features', at('val'), '--data-dir', other],
+      ...['--out', at('of-val'), '--json'],
+    );
+    expect(outcome.status, outcome.stderr).toBe(0);
+    expect(JSON.parse(outcome.stdout).best).toMatchObject({ epoch: expect.any(Number) });
+  });
+
+  it('with --inits refuses another start of an archetypal autoencoder', async () => {
+    const argv = ['train', made.model, '-c', recipe('layer2', 'architecture: archetypal\n')];
+    const outcome = await sae(...argv, '--data-dir', data, '--out', at('hull'), '--inits', 'linear,normal');
+    expect(outcome.status).toBe(2);
+    expect(outcome.stderr).toContain('"init" is normal');
+    expect(existsSync(at('hull'))).toBe(false);
+  });
+
   it('from a store of another network is refused before anything is trained', async () => {
     const { smallModel } = await import('../../explain/fixtures.js');
     const other = smallModel({ seed: 99 });

@@ -47,7 +47,7 @@ const indexSchema = z.strictObject({
   version: z.literal(STORE_VERSION),
   dtype: z.enum(['f32', 'f16']),
   network: z.strictObject({ arch: z.string(), weightsHash: z.string().nullable() }),
-  data: z.strictObject({ split: z.string().nullable(), images: count, keysHash: hash }),
+  data: z.strictObject({ split: z.enum(['train', 'val', 'test']).nullable(), images: count, keysHash: hash }),
   /** [height, width] that the network saw. */
   imageSize: z.tuple([count, count]),
   seed: whole,

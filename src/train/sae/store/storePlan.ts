@@ -5,7 +5,7 @@
 import { FactError } from '../../../core/errors.js';
 import { sha256 } from '../../../core/hash.js';
 import { Random } from '../../../core/random.js';
-import type { ImageSource } from '../../../data/imageSource.js';
+import type { ImageSource, Split } from '../../../data/imageSource.js';
 import type { TappedModel } from '../../../explain/sae.js';
 import { HOLD_OUT_SEED, holdOut } from '../features/holdOut.js';
 import type { PositionChoice } from '../features/sampling.js';
@@ -31,7 +31,7 @@ export interface StoreRequest {
   readonly dtype: StoreDtype;
   readonly seed: number;
   /** Name of the data set's part; null where it is not divided. */
-  readonly split: string | null;
+  readonly split: Split | null;
   /** [height, width] */
   readonly imageSize: readonly [number, number];
   /** Images per batch: the unit of the work. */
@@ -52,7 +52,7 @@ export interface PlannedTap extends TapSize {
 export interface StorePlan {
   readonly request: StoreRequest;
   readonly network: { readonly arch: string; readonly weightsHash: string | null };
-  readonly data: { readonly split: string | null; readonly images: number; readonly keysHash: string };
+  readonly data: { readonly split: Split | null; readonly images: number; readonly keysHash: string };
   /** Numbers of the images within the data set, rising. */
   readonly images: Uint32Array;
   /** Images that are not held out; more than `images` where the budget binds. */
