@@ -82,14 +82,16 @@ export function galleryLedgerLine({ summary, settings }: Gallery): string {
 }
 
 /** What the gallery is of. */
-export function galleryLine({ model, autoencoder, data, summary }: Gallery): string {
+export function galleryLine({ model, autoencoder, data, summary, classes }: Gallery): string {
   const split = data.split === null ? '' : `, split ${data.split}`;
   const skipped = summary.skipped > 0 ? `; ${countOf(summary.skipped, 'picture')} could not be read` : '';
   const empty =
     summary.withoutConcept > 0 ? `; ${countOf(summary.withoutConcept, 'image')} without any concept` : '';
+  const labelled = classes.reduce((sum, one) => sum + (one.grouping === 'labelled' ? one.images : 0), 0);
+  const known = labelled < summary.images ? ` of the ${countOf(labelled, 'image')} whose class it knows` : '';
   const right =
-    summary.correct === null
+    summary.correct === null || labelled === 0
       ? ''
-      : `; with the autoencoder the network is right in ${percent(summary.correct / summary.images)}`;
+      : `; with the autoencoder the network is right in ${percent(summary.correct / labelled)}${known}`;
   return `${model.arch}, ${counted(autoencoder.latents)} concepts at ${autoencoder.tap} (${counted(summary.activeConcepts)} active), ${countOf(summary.images, 'image')}${split}${right}${skipped}${empty}.`;
 }

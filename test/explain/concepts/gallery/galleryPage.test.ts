@@ -10,6 +10,7 @@ import {
 import {
   conceptHeadline,
   countOf,
+  galleryLine,
   mainClasses,
   part,
   shortTitle,
@@ -139,6 +140,26 @@ describe('the words of a gallery', () => {
     expect(shortTitle(cardOf(1, [0.05, 0.04]))).toBe('many classes, most class 0');
     expect(shortTitle(cardOf(1, [0.5, 0.4]))).toBe('class 0, class 1');
     expect(mainClasses(cardOf(1, [0.05, 0.04]).classes.predicted)).toBe('class 0');
+  });
+
+  it('say how often the network is right among the images whose class is known', () => {
+    const sumOf = (grouping: 'predicted' | 'labelled', images: number): Gallery['classes'][number] => ({
+      class: { index: 0, name: 'goldfish' },
+      grouping,
+      images,
+      correct: 3,
+      meanScore: 1,
+      meanOfConcepts: 1,
+      meanOfConstants: 0,
+      residual: 0,
+      relativeError: 0,
+      holds: true,
+    });
+    const line = (labelled: number): string =>
+      galleryLine({ ...galleryOf([]), classes: [sumOf('predicted', 8), sumOf('labelled', labelled)] });
+    expect(line(8)).toContain('the network is right in 38 %;');
+    expect(line(4)).toContain('the network is right in 75 % of the 4 images whose class it knows;');
+    expect(galleryLine(galleryOf([]))).not.toContain('is right');
   });
 
   it('count and weigh', () => {
