@@ -5,6 +5,9 @@ import { SaeTrainer } from '../step/trainer.js';
 import type { RunStart } from './passZero.js';
 import type { SaeEpochSummary } from './runLogs.js';
 
+/** Rows are counted in int32. */
+const MOST_ROWS = 2 ** 31 - 1;
+
 /** What a run must know of its features before it sees any. */
 export interface RunFeatures extends FeatureInfo {
   readonly rows: number;
@@ -38,7 +41,7 @@ export function makeTrainer(config: SaeTrainConfig, features: RunFeatures, start
       relaxation: config.archetypal.relaxation,
       auxAlpha: aux.alpha,
       auxK: aux.k,
-      deadAfterRows: Math.max(1, Math.floor(features.rows * aux.deadAfter)),
+      deadAfterRows: Math.min(MOST_ROWS, Math.max(1, Math.floor(features.rows * aux.deadAfter))),
       batchRows,
       normFactor: start.normFactor,
     },

@@ -84,6 +84,13 @@ describe('a run', () => {
     expect(JSON.parse(metrics[0])).toMatchObject({ update: 1, learningRate: 0 });
   });
 
+  it('counts no latent as dead before its time, however many rows that is', async () => {
+    const features = await syntheticFeatures(300, 12, 20);
+    const aux = { deadAfter: 3e9 / features.rows, k: 8 };
+    const result = await trainSae(config({ epochs: 1, aux }), features, { out: folder() });
+    expect(result.last).toMatchObject({ dead: 0, aux: 0 });
+  });
+
   it('leaves the explained variance of features that do not vary empty', async () => {
     const out = folder();
     const varied = await syntheticFeatures(200, 8, 10);
