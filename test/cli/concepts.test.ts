@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { register } from '../../src/cli/concepts.js';
@@ -203,6 +204,12 @@ describe('fact concepts', () => {
     expect(JSON.parse(stored.stdout)).toEqual(report);
     expect(stored.stderr).not.toContain('network ');
     expect(readFileSync(at('classes.html'), 'utf8')).toContain('src="whole/');
+    cpSync(at('whole'), at('50% of #1 & more'), { recursive: true });
+    await concepts('classes', '--from', at('50% of #1 & more'), '--out', at('other.html'));
+    const pictures = [...readFileSync(at('other.html'), 'utf8').matchAll(/src="([^"]+)"/g)];
+    expect(pictures.length).toBeGreaterThan(0);
+    for (const [, url] of pictures)
+      expect(existsSync(fileURLToPath(new URL(url, pathToFileURL(at('other.html'))))), url).toBe(true);
     for (const one of report.classes) expect(one.holds).toBe(true);
     const [entry] = report.classes;
     const single = await concepts('classes', '--from', at('whole'), '--class', entry.class.name);

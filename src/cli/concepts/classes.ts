@@ -103,8 +103,8 @@ function checkWanted(
 /** Cards of the gallery, and the way to them from the page. */
 function cardsFor(page: string, folder: string | undefined): PageCards | null {
   if (folder === undefined) return null;
-  const way = relative(dirname(page), resolve(folder)).split(sep).join('/');
-  return { pictures: picturesOf(readGallery(folder)), base: way === '' ? '' : `${encodeURI(way)}/` };
+  const way = relative(dirname(page), resolve(folder)).split(sep).map(encodeURIComponent).join('/');
+  return { pictures: picturesOf(readGallery(folder)), base: way === '' ? '' : `${way}/` };
 }
 
 async function run(context: CliContext, flags: ClassesFlags): Promise<number> {
