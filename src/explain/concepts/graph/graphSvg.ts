@@ -4,9 +4,11 @@ import { textWidth } from '../../picture/glyphs.js';
 export const INK = '#1a1a1a';
 export const GREY = '#5a5a5a';
 
-/** Text as XML. */
+/** Text as XML; what XML cannot hold at all (control characters, halves of a pair) becomes U+FFFD. */
 export function escapeXml(text: string): string {
-  return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+  return text
+    .replace(/[^\t\n\r -\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, '\ufffd')
+    .replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 
 /** Cut to a width in pixels. */

@@ -1,6 +1,7 @@
 /** A concept graph as text for other tools: DOT (Graphviz) and GraphML (Gephi, yEd, NetworkX). */
 import { AGAINST_COLOUR, FOR_COLOUR } from '../../picture/colours.js';
 import type { ConceptGraph, GraphNode } from './graph.js';
+import { escapeXml } from './graphSvg.js';
 
 /** Text as a quoted DOT string. */
 function quoted(...lines: readonly string[]): string {
@@ -21,10 +22,6 @@ export function graphToDot(graph: ConceptGraph, name: string): string {
     return `  ${quoted(from)} -> ${quoted(to)} [label=${quoted(contribution.toFixed(3))}, penwidth=${width}, color="${colour}"];`;
   });
   return `digraph ${quoted(name)} {\n  rankdir=LR;\n  node [shape=box];\n${[...nodes, ...edges].join('\n')}\n}\n`;
-}
-
-function escapeXml(text: string): string {
-  return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 
 const KEYS = [

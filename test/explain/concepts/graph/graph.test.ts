@@ -11,6 +11,7 @@ import {
 } from '../../../../src/explain/concepts/graph/graphPass.js';
 import { drawGraph } from '../../../../src/explain/concepts/graph/graphPicture.js';
 import { GraphSums, largestConcepts } from '../../../../src/explain/concepts/graph/graphSums.js';
+import { escapeXml } from '../../../../src/explain/concepts/graph/graphSvg.js';
 import { graphsToGraphMl, graphToDot } from '../../../../src/explain/concepts/graph/graphText.js';
 import type { Sae } from '../../../../src/explain/sae.js';
 import type { BcosModel } from '../../../../src/models/bcosModel.js';
@@ -251,6 +252,12 @@ describe('concept graphs', () => {
     const concepts = graph.nodes.filter(({ kind }) => kind === 'concept').length;
     expect(xml.match(/<node /g)).toHaveLength(concepts + 2 * (graph.nodes.length - concepts));
   });
+});
+
+it('writes any name as text that XML can hold', () => {
+  expect(escapeXml('a<b> & "c" \'d\'')).toBe('a&#60;b&#62; &#38; &#34;c&#34; &#39;d&#39;');
+  expect(escapeXml('\u0000\u001b[31m\ud83d \uffff')).toBe('\ufffd\ufffd[31m\ufffd \ufffd');
+  expect(escapeXml('Käse\t😀\n')).toBe('Käse\t😀\n');
 });
 
 describe('regions', () => {
