@@ -162,6 +162,9 @@ export async function writeStore(
   if (began === null) return stopped();
   let unlock: () => void;
   try {
+    // Another process may have ended while this one waited.
+    const meanwhile = ended();
+    if (meanwhile !== null) return meanwhile;
     work.begin();
     unlock = work.take(share);
   } finally {
@@ -187,7 +190,7 @@ export async function writeStore(
     unlock();
   }
   const release = await lock('finish');
-  if (release === null) return stopped();
+  if (release === null) return ended() ?? stopped();
   try {
     const meanwhile = ended();
     if (meanwhile !== null) return meanwhile;

@@ -1,5 +1,8 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   appendFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -11,11 +14,14 @@ import {
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { silentLogger } from '../../../../src/core/log.js';
 import { openImages } from '../../../../src/data/openImages.js';
 import type { BcosModel } from '../../../../src/models/bcosModel.js';
 import { lockFolder } from '../../../../src/train/run/lock.js';
 import { TapReader } from '../../../../src/train/sae/features/tapReader.js';
 import { readStoreIndex } from '../../../../src/train/sae/store/storeIndex.js';
+import type { StorePlan } from '../../../../src/train/sae/store/storePlan.js';
+import { WorkFolder } from '../../../../src/train/sae/store/workFolder.js';
 import { useEngine } from '../../../engine.js';
 import { smallModel } from '../../../explain/fixtures.js';
 import { temporaryFolders } from '../../../fixtures/pictures.js';
@@ -223,6 +229,44 @@ describe('unfinished work', () => {
       code: 'E_STORE_EXISTS',
       message: expect.stringContaining('data:'),
     });
+  });
+
+  it('that another process ends meanwhile is not done again', async () => {
+    const out = join(folder(), 's');
+    const release = lockFolder(join(out, '.writing', 'begin'));
+    const log = {
+      ...silentLogger,
+      info: (line: string) => {
+        if (!line.startsWith('waiting')) return;
+        cpSync(storePath(), out, { recursive: true });
+        release();
+      },
+    };
+    // It may look twice whether it is its turn, but begin no batch.
+    const late = write(model, data, out, SMALL, { log, signal: abortingAfter(2) });
+    expect((await late).status).toBe('done');
+    expect(hashes(out)).toEqual(whole);
+  });
+
+  it('is removed, or left to the process that waits in its folder', async () => {
+    const out = folder();
+    const work = new WorkFolder(out, {} as StorePlan);
+    const waiting = join(work.path, 'finish');
+    const loop = `for (;;) try { fs.mkdirSync(place, { recursive: true }); fs.writeFileSync(place + '/a', ''); } catch {}`;
+    const child = spawn(process.execPath, ['-e', `const place = ${JSON.stringify(waiting)}; ${loop}`]);
+    try {
+      while (!existsSync(waiting)) await new Promise((resolve) => setTimeout(resolve, 5));
+      for (let turn = 0; turn < 50; turn++) {
+        mkdirSync(join(work.path, 'shards'), { recursive: true });
+        for (let i = 0; i < 20; i++) writeFileSync(join(work.path, 'shards', `tap0-${i}.json`), '');
+        work.remove();
+      }
+    } finally {
+      child.kill();
+      await once(child, 'exit');
+    }
+    work.remove();
+    expect(existsSync(work.path)).toBe(false);
   });
 
   it('of a share that another process works on is left alone', async () => {
