@@ -80,13 +80,15 @@ async function runDataSet(work: ConceptWork, plan: EditPlan, flags: EditFlags): 
   const { context, model, about, out } = work;
   if (flags.class !== undefined)
     throw usageError('--class is for pictures', 'With --data-dir every class is counted.');
+  if (flags.top !== undefined)
+    throw usageError('--top is for pictures', 'With --data-dir every class is counted.');
   const totals = new EditTotals(model.spec, about.tolerance);
   return overData<EditRow>(
     work,
     { file: EDIT_FILE, format: EDIT_DATA_FORMAT, settings: { steps: plan.steps, keepOnly: plan.isKeepOnly } },
     (pass, batch, labelOf) => editBatch(pass, batch, plan.factors, model.spec, labelOf),
     (row) => totals.add(row),
-    (folder, data, skipped) => {
+    (folder, data, run) => {
       const file: EditDataFile = {
         format: EDIT_DATA_FORMAT,
         version: 1,
@@ -94,10 +96,10 @@ async function runDataSet(work: ConceptWork, plan: EditPlan, flags: EditFlags): 
         data,
         edit: editRecord(plan),
         ...totals.result(),
-        skipped: [...skipped],
+        skipped: [...run.broken],
       };
       writeEditData(folder, file);
-      context.print([editDataText(file), join(out, 'index.html')].join('\n'), file);
+      if (!run.isStopped) context.print([editDataText(file), join(out, 'index.html')].join('\n'), file);
       return file.holds ? 0 : 1;
     },
   );

@@ -87,16 +87,21 @@ async function runDataSet(work: ConceptWork, flags: VersusFlags): Promise<number
       '--class and --versus are for pictures',
       'With --data-dir every missed image is compared: its answer against its true class.',
     );
+  if (flags.top !== undefined)
+    throw usageError(
+      '--top is for pictures',
+      'With --data-dir the kinds of confusion are listed, most frequent first.',
+    );
   const confusions = new Confusions(model.spec, about.tolerance);
   return overData<ConfusionRow>(
     work,
     { file: CONFUSION_FILE, format: CONFUSION_FORMAT, settings: {} },
     (pass, batch, labelOf) => compareBatch(pass, batch, model.spec, labelOf),
     (row) => confusions.add(row),
-    (folder, source, skipped) => {
+    (folder, source, run) => {
       const summary = confusions.result();
-      const file = writeConfusions(folder, about, source, summary, skipped);
-      context.print([confusionText(summary), join(out, 'index.html')].join('\n'), file);
+      const file = writeConfusions(folder, about, source, summary, run.broken);
+      if (!run.isStopped) context.print([confusionText(summary), join(out, 'index.html')].join('\n'), file);
       return summary.holds ? 0 : 1;
     },
   );

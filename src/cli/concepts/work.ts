@@ -189,7 +189,7 @@ export async function overData<R>(
   finish: (
     folder: ResultFolder<BatchRecord<R>>,
     source: { readonly path: string; readonly split: string | null },
-    skipped: readonly string[],
+    run: { readonly broken: readonly string[]; readonly isStopped: boolean },
   ) => number,
 ): Promise<number> {
   const path = flags.dataDir ?? '';
@@ -229,7 +229,7 @@ export async function overData<R>(
         );
         progress.stop();
         for (const message of run.broken) context.log.warn(`skipped: ${message}`);
-        const status = finish(folder, source, run.broken);
+        const status = finish(folder, source, run);
         if (run.isStopped) {
           context.log.warn(
             `stopped: ${seen} of ${data.source.size} images so far, in ${folder.partial}; the same command goes on from there`,

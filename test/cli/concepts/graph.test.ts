@@ -127,6 +127,8 @@ describe('fact concepts graph', () => {
       [['edit', '--data-dir', made.photos, '--remove', '1', '--class', 'tabby'], '--class is for pictures'],
       [['versus', photo(), '--class', 'tabby', '--versus', '0'], 'the same class'],
       [['versus', '--data-dir', made.photos, '--class', 'tabby'], 'are for pictures'],
+      [['versus', '--data-dir', made.photos, '--top', '2'], '--top is for pictures'],
+      [['edit', '--data-dir', made.photos, '--remove', '1', '--top', '2'], '--top is for pictures'],
     ];
     for (const [argv, words] of cases) {
       const { status, stderr } = await concepts(...argv, '--out', out());
@@ -242,6 +244,7 @@ describe('work that is stopped', () => {
     stop.mockRestore();
     expect(first.status).toBe(130);
     expect(first.stderr).toContain('the same command goes on from there');
+    expect(first.stdout).toBe('');
     expect(existsSync(out())).toBe(false);
     const journal = readFileSync(join(`${out()}.partial`, 'work.jsonl'), 'utf8')
       .trim()

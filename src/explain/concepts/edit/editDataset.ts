@@ -59,6 +59,7 @@ export async function overBatches<R>(
     }
   }
   broken.push(...fresh());
+  refuseTooManyBroken(broken, data.brokenLimit);
   return { isStopped, broken };
 }
 

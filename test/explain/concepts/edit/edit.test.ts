@@ -1,10 +1,17 @@
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Journal } from '../../../../src/core/journal.js';
 import { Random } from '../../../../src/core/random.js';
+import type { BatchLoader } from '../../../../src/data/batchLoader.js';
 import { CONV_2D, CONV_2D_INPUT_GRAD, gatherLast, SCATTER_LAST } from '../../../../src/engine/ops.js';
 import { reconstructFeatures } from '../../../../src/explain/conceptProgram.js';
 import { editImage, heldErrorOf, predictEdit } from '../../../../src/explain/concepts/edit/edit.js';
-import { EditTotals, editBatch } from '../../../../src/explain/concepts/edit/editDataset.js';
+import {
+  type BatchRecord,
+  EditTotals,
+  editBatch,
+  overBatches,
+} from '../../../../src/explain/concepts/edit/editDataset.js';
 import { EditPass } from '../../../../src/explain/concepts/edit/editPass.js';
 import { editTitle } from '../../../../src/explain/concepts/edit/editPicture.js';
 import { conceptNumber, editWords, planEdit } from '../../../../src/explain/concepts/edit/editPlan.js';
@@ -315,5 +322,39 @@ describe('the plan of an edit', () => {
       'Edit: cat becomes dog',
     );
     expect(editTitle({ predictedBefore: 0, predictedAfter: 0 }, 'Edit', nameOf)).toBe('Edit: still cat');
+  });
+});
+
+describe('work over a data set', () => {
+  /** One batch, after which pictures are found broken; `earlier` is what a run before has found. */
+  async function run(brokenLimit: number, earlier: readonly string[]) {
+    const broken: { message: string }[] = [];
+    const loader = {
+      broken,
+      batchesPerEpoch: 3,
+      async *epoch() {
+        yield { index: 1, size: 4 };
+        broken.push({ message: 'last.png' });
+      },
+    } as unknown as BatchLoader;
+    const folder = {
+      done: [{ index: 0, images: 4, rows: [], broken: earlier }],
+      journal: { add: () => {} } as unknown as Journal<BatchRecord<number>>,
+    };
+    const found = await overBatches<number>(
+      { loader, brokenLimit },
+      folder,
+      async () => [7],
+      () => {},
+      new AbortController().signal,
+    );
+    return found.broken;
+  }
+
+  it('counts broken pictures over all runs, those after the last batch too', async () => {
+    expect(await run(2, ['first.png'])).toEqual(['first.png', 'last.png']);
+    await expect(run(1, ['first.png'])).rejects.toThrowError(
+      expect.objectContaining({ code: 'E_DATA_TOO_MANY_BROKEN' }),
+    );
   });
 });
