@@ -29,7 +29,7 @@ export interface WorkFlags extends ConceptsFlags {
   readonly out?: string;
 }
 
-/** Adds the options of `WorkFlags` that conceptsOptions.ts lacks. */
+/** Adds the options of `WorkFlags` that options.ts lacks. */
 export function withWork(command: Command, out: string): Command {
   return command
     .option('--tolerance <number>', 'largest relative error of a sum (default: 0.00001)')

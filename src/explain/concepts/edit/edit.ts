@@ -41,7 +41,7 @@ export interface EditResult {
   /** Of the network without the autoencoder. */
   readonly predictedAlone: number;
   readonly concepts: readonly EditedConcept[];
-  /** Concepts that are active in the image and became 0, with `keepOnly`. */
+  /** Concepts that gave the answer anything and became 0. */
   readonly removed: number;
   /** Highest logits before the edit, falling; then other classes of interest. */
   readonly classes: readonly EditClass[];

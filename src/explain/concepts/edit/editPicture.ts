@@ -16,7 +16,7 @@ const BEFORE = '#9a9a9a';
 const SUM = '#d98b2b';
 const TRUE = '#1f6f63';
 
-/** "Without concept 816 the network says projectile in place of beacon." */
+/** "Concept 816 removed: beacon becomes projectile", or "...: still beacon". */
 export function editTitle(
   e: Pick<EditResult, 'predictedBefore' | 'predictedAfter'>,
   words: string,

@@ -26,7 +26,7 @@ export type EditAttribution = {
   /** The target's score before the edit, and after it with the factors held: [N]. */
   readonly before: tf.Tensor1D;
   readonly held: tf.Tensor1D;
-  /** Contributions to the target before the edit, and presences: [N, K]. */
+  /** Contributions to the target before the edit: [N, K]. */
   readonly contributions: tf.Tensor2D;
   /** Terms of the constants above the tap: [N, constants]. */
   readonly constants: tf.Tensor2D;

@@ -37,15 +37,14 @@ export class ResultFolder<R> {
   readonly done: readonly R[];
 
   /**
-   * @param file name of its JSON file @param format `format` in that file @param work what the results depend on
-   * @param kept how many of an earlier run's records to go on from. Throws FactError E_OUT_EXISTS, E_WRITE.
+   * @param file name of its JSON file @param format `format` in that file @param work what the results depend on.
+   * Throws FactError E_OUT_EXISTS, E_WRITE.
    */
   constructor(
     private readonly target: string,
     file: string,
     format: string,
     work: object,
-    kept: (count: number) => number = (count) => count,
   ) {
     recoverFolder(target);
     this.checkTarget(file, format);
@@ -55,7 +54,7 @@ export class ResultFolder<R> {
     if (state.kind === 'new' && existsSync(this.partial) && namesIn(this.partial)?.length !== 0)
       throw outExists(this.partial, 'unfinished work of this program');
     if (state.kind === 'foreign') this.remove();
-    this.done = state.kind === 'same' ? state.records.slice(0, kept(state.records.length)) : [];
+    this.done = state.kind === 'same' ? state.records : [];
     this.journal.open(state.kind === 'same' ? this.done.length : null);
   }
 
@@ -89,12 +88,15 @@ export class ResultFolder<R> {
     return readFileSync(join(this.partial, name), 'utf8');
   }
 
-  /** Gives the folder its name, without its journal and the parts named. Throws FactError E_WRITE. */
-  finish(parts: readonly string[] = []): void {
+  /** Gives the folder its name, without its journal. Throws FactError E_WRITE. */
+  finish(): void {
     this.journal.close();
     replaceFolder(this.partial, this.target);
-    for (const name of [JOURNAL_FILE, ...parts])
-      rmSync(join(this.target, name), { recursive: true, force: true });
+    try {
+      rmSync(join(this.target, JOURNAL_FILE), { force: true });
+    } catch (error) {
+      throw writeError(this.target, error);
+    }
   }
 
   /** Ends without finishing: what was written stays for the next run, a folder without results does not. */

@@ -196,7 +196,7 @@ function columnTitle(graph: ConceptGraph, column: number): string {
   return `${name}, ${tap}`;
 }
 
-/** "All 36 sums hold: largest residual 3.0e-7 of the terms." */
+/** "All 36 sums checked: largest residual 3.0e-7 of the terms." */
 export function graphSumsLine(graph: ConceptGraph): string {
   const sums = graph.hops.reduce((n, hop) => n + hop.sums, 0);
   const failing = graph.hops.filter(({ holds }) => !holds);

@@ -26,7 +26,7 @@ export type GraphContext = Pick<
   'packageVersion' | 'engine' | 'model' | 'autoencoders' | 'top' | 'tolerance' | 'data'
 >;
 
-/** "003-goldfish.svg": of letters that every file system takes. */
+/** "pictures/0003-goldfish.svg": of letters that every file system takes. */
 export function pictureName(name: string, place: number): string {
   const stem = basename(name, extname(name))
     .normalize('NFKD')

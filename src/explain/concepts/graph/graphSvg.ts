@@ -18,7 +18,7 @@ function fitted(text: string, size: number, room: number, bold = false): string 
   return shown;
 }
 
-/** A line of text whose baseline begins at (x, y), cut to `room` pixels; `anchor` end: it ends at x. */
+/** A line of text whose baseline begins at (x, y), cut to `room` pixels. */
 export function words(
   text: string,
   x: number,

@@ -70,7 +70,7 @@ export interface VersusResult {
   readonly trueClass: ScoredClass | null;
   /** Logit of `for` less that of `versus`. */
   readonly difference: number;
-  /** Concepts that differ at all, largest |difference| first. */
+  /** Concepts that add anything to either class, largest |difference| first. */
   readonly concepts: readonly VersusConcept[];
   /** Constants above the tap, by name. */
   readonly constants: readonly { readonly name: string; readonly for: number; readonly versus: number }[];
@@ -105,7 +105,7 @@ export function chooseVersus(
   return { for: answer, versus: runnerUp, reason: 'runner-up' };
 }
 
-/** Concepts by the size of their difference; those that differ at all. */
+/** Concepts by the size of their difference; those that add anything to either class. */
 export function compareConcepts(a: Float32Array, b: Float32Array): VersusConcept[] {
   let absolute = 0;
   for (let c = 0; c < a.length; c++) absolute += Math.abs(a[c] - b[c]);

@@ -16,7 +16,7 @@ const NUMBER = 74;
 const RULE = '#d0d0d0';
 const SOFT = '#8c8c8c';
 
-/** "beacon rather than projectile: logit 2.14 against 0.57". */
+/** "Why beacon rather than projectile?  2.14 versus 0.57": their logits. */
 export function versusTitle(v: Pick<VersusResult, 'for' | 'versus'>): string {
   return `Why ${v.for.name} rather than ${v.versus.name}?  ${v.for.logit.toFixed(2)} versus ${v.versus.logit.toFixed(2)}`;
 }
