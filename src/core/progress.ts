@@ -25,7 +25,13 @@ function clock(seconds: number): string {
 export function showProgress(title: string, total: number, unit: string, quiet = false): Progress {
   if (quiet) return silentProgress;
   const start = Date.now();
-  const rateOf = (done: number): number => done / Math.max(1e-3, (Date.now() - start) / 1000);
+  // Work that is gone on with begins with what was done before: the rate counts from the first report on.
+  let first: { readonly done: number; readonly time: number } | null = null;
+  const rateOf = (done: number): number => {
+    const [count, since] =
+      first !== null && done > first.done ? [done - first.done, first.time] : [done, start];
+    return count / Math.max(1e-3, (Date.now() - since) / 1000);
+  };
   const textOf = (done: number, note: string): string => {
     const rate = rateOf(done);
     return `${rate >= 10 ? rate.toFixed(0) : rate.toFixed(2)} ${unit}/s, ${clock((total - done) / rate)} left${note ? `, ${note}` : ''}`;
@@ -39,7 +45,10 @@ export function showProgress(title: string, total: number, unit: string, quiet =
     });
     bar.start(total, 0, { text: '' });
     return {
-      update: (done, note = '') => bar.update(done, { text: textOf(done, note) }),
+      update: (done, note = '') => {
+        first ??= { done, time: Date.now() };
+        bar.update(done, { text: textOf(done, note) });
+      },
       stop: () => bar.stop(),
     };
   }
@@ -47,6 +56,7 @@ export function showProgress(title: string, total: number, unit: string, quiet =
   return {
     update: (done, note = '') => {
       const now = Date.now();
+      first ??= { done, time: now };
       if (now - last < LINE_INTERVAL_MS && done < total) return;
       last = now;
       process.stderr.write(`${title}: ${done}/${total} ${unit}, ${textOf(done, note)}\n`);

@@ -34,6 +34,17 @@ describe('talk on standard error', () => {
     expect(written[4]).toBe('train: 100/100 images, 2.00 images/s, 00:00 left, loss 0.1\n');
   });
 
+  it('counts what an earlier run did as done, and not in the rate', () => {
+    process.stderr.isTTY = false;
+    const progress = showProgress('train', 1000, 'images');
+    for (let i = 501; i <= 521; i++) {
+      vi.advanceTimersByTime(500);
+      progress.update(i);
+    }
+    progress.stop();
+    expect(written).toEqual(['train: 520/1000 images, 2.00 images/s, 04:00 left\n']);
+  });
+
   it('is dropped when quiet, warnings excepted', () => {
     process.stderr.isTTY = false;
     const progress = showProgress('train', 10, 'images', true);
