@@ -10,6 +10,7 @@ import { type ConceptData, openConceptData } from '../../explain/concepts/concep
 import type { ConceptGraph } from '../../explain/concepts/graph/graph.js';
 import { graphOfClass, samplesByClass } from '../../explain/concepts/graph/graphDataset.js';
 import { ResultFolder } from '../../explain/concepts/graph/graphFolder.js';
+import { hopSize } from '../../explain/concepts/graph/graphHops.js';
 import { graphOfImage } from '../../explain/concepts/graph/graphImage.js';
 import { GraphPass } from '../../explain/concepts/graph/graphPass.js';
 import {
@@ -67,7 +68,7 @@ interface Work {
 function sumLines(hops: ConceptGraph['hops']): string[] {
   return hops.map(
     ({ to, from, unit, sums, worst, worstImage, ofMeans, tolerance, holds }) =>
-      `  ${`${to} <- ${from}`.padEnd(20)} ${unit.padEnd(8)} ${String(sums).padStart(7)} sums, largest residual ${worst.toExponential(1)} of the terms${sums > 10 && worstImage !== null ? ` (${worstImage})` : ''}, of the means ${ofMeans.toExponential(1)}, allowed ${tolerance.toExponential(0)}: ${holds ? 'holds' : 'DOES NOT HOLD'}`,
+      `  ${`${to} <- ${from}`.padEnd(20)} ${unit.padEnd(8)} ${String(sums).padStart(7)} sums, largest residual ${hopSize(worst).toExponential(1)} of the terms${sums > 10 && worstImage !== null ? ` (${worstImage})` : ''}, of the means ${hopSize(ofMeans).toExponential(1)}, allowed ${tolerance.toExponential(0)}: ${holds ? 'holds' : 'DOES NOT HOLD'}`,
   );
 }
 
@@ -77,11 +78,11 @@ function merged(graphs: readonly GraphEntry[]): ConceptGraph['hops'] {
   return (all[0] ?? []).map((first, h) =>
     all.slice(1).reduce((sum, hops) => {
       const hop = hops[h];
-      const worse = hop.worst > sum.worst ? hop : sum;
+      const worse = hopSize(hop.worst) > hopSize(sum.worst) ? hop : sum;
       return {
         ...worse,
         sums: sum.sums + hop.sums,
-        ofMeans: Math.max(sum.ofMeans, hop.ofMeans),
+        ofMeans: hopSize(hop.ofMeans) > hopSize(sum.ofMeans) ? hop.ofMeans : sum.ofMeans,
         holds: sum.holds && hop.holds,
       };
     }, first),

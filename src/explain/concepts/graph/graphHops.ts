@@ -13,11 +13,11 @@ export interface GraphHop {
   readonly unit: 'logits' | 'presence';
   /** Sums checked over all images. */
   readonly sums: number;
-  /** Largest relative error (residual / sum of |terms|) of an image's sums, and that image. */
-  readonly worst: number;
+  /** Largest relative error (residual / sum of |terms|) of an image's sums, and that image; null: not finite. */
+  readonly worst: number | null;
   readonly worstImage: string | null;
-  /** Largest relative error of the sums of means. */
-  readonly ofMeans: number;
+  /** Largest relative error of the sums of means; null: not finite. */
+  readonly ofMeans: number | null;
   readonly tolerance: number;
   readonly holds: boolean;
 }
@@ -76,16 +76,32 @@ export class HopCheck {
   }
 
   result(): GraphHop {
-    const { to, from, unit, sums, worst, worstImage, tolerance } = this;
-    const holds = worst <= tolerance && this.means <= tolerance;
-    return { to, from, unit, sums, worst, worstImage, ofMeans: this.means, tolerance, holds };
+    const { to, from, unit, sums, worst, worstImage, means, tolerance } = this;
+    const holds = worst <= tolerance && means <= tolerance;
+    const finite = (error: number): number | null => (Number.isFinite(error) ? error : null);
+    return {
+      to,
+      from,
+      unit,
+      sums,
+      worst: finite(worst),
+      worstImage,
+      ofMeans: finite(means),
+      tolerance,
+      holds,
+    };
   }
+}
+
+/** A hop's error as a number: infinite where it is not finite. */
+export function hopSize(error: number | null): number {
+  return error ?? Number.POSITIVE_INFINITY;
 }
 
 /** The hop whose sums hold worst; undefined of none. */
 export function worstHop(hops: readonly GraphHop[]): GraphHop | undefined {
   return hops.reduce<GraphHop | undefined>(
-    (worst, hop) => (worst === undefined || hop.worst > worst.worst ? hop : worst),
+    (worst, hop) => (worst === undefined || hopSize(hop.worst) > hopSize(worst.worst) ? hop : worst),
     undefined,
   );
 }

@@ -3,6 +3,7 @@ import { escapeHtml } from '../../report/page.js';
 import { percent, shortName, signed } from '../../report/words.js';
 import { GALLERY_STYLE } from '../pageStyle.js';
 import type { ConceptGraph, GraphNode } from './graph.js';
+import { hopSize } from './graphHops.js';
 import { graphSumsLine } from './graphPicture.js';
 import type { GraphSubject } from './graphSchema.js';
 
@@ -37,7 +38,7 @@ export function graphSubtitle(subject: GraphSubject, graph: ConceptGraph): strin
 function sumTable(graph: ConceptGraph): string {
   const rows = graph.hops.map(
     ({ to, from, unit, sums, worst, ofMeans, worstImage, holds }) =>
-      `<tr><td>${escapeHtml(to)} from ${escapeHtml(from)}, ${unit}</td><td>${sums}</td><td>${worst.toExponential(1)}</td><td>${ofMeans.toExponential(1)}</td><td>${holds ? 'holds' : '<b class="bad">does not hold</b>'}</td><td>${escapeHtml(graph.images > 1 ? (worstImage ?? '') : '')}</td></tr>`,
+      `<tr><td>${escapeHtml(to)} from ${escapeHtml(from)}, ${unit}</td><td>${sums}</td><td>${hopSize(worst).toExponential(1)}</td><td>${hopSize(ofMeans).toExponential(1)}</td><td>${holds ? 'holds' : '<b class="bad">does not hold</b>'}</td><td>${escapeHtml(graph.images > 1 ? (worstImage ?? '') : '')}</td></tr>`,
   );
   return `<table><thead><tr><th>hop</th><th>sums</th><th>largest residual / terms</th><th>of the means</th><th>at ${graph.hops[0].tolerance.toExponential(0)}</th><th></th></tr></thead><tbody>${rows.join('')}</tbody></table>`;
 }

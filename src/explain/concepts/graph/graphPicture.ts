@@ -6,7 +6,7 @@
 import { AGAINST_COLOUR, FOR_COLOUR } from '../../picture/colours.js';
 import { signed } from '../../report/words.js';
 import type { ConceptGraph, GraphEdge, GraphNode } from './graph.js';
-import { worstHop } from './graphHops.js';
+import { hopSize, worstHop } from './graphHops.js';
 import { escapeXml, GREY, svgDocument, words } from './graphSvg.js';
 
 /** What a graph is shown with. */
@@ -200,7 +200,8 @@ function columnTitle(graph: ConceptGraph, column: number): string {
 export function graphSumsLine(graph: ConceptGraph): string {
   const sums = graph.hops.reduce((n, hop) => n + hop.sums, 0);
   const failing = graph.hops.filter(({ holds }) => !holds);
-  const worst = worstHop(graph.hops)?.worst ?? 0;
+  const found = worstHop(graph.hops);
+  const worst = found === undefined ? 0 : hopSize(found.worst);
   const size = worst === 0 ? '0' : worst.toExponential(1).replace('-', '−');
   return failing.length === 0
     ? `All ${sums} sums checked: largest residual ${size} of the terms.`

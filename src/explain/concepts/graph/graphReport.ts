@@ -94,6 +94,7 @@ export function writeGraphs(
   skipped: readonly string[],
 ): GraphFile {
   const hops = graphs.flatMap(({ graph }) => graph.hops as ConceptGraph['hops']);
+  const worst = worstHop(hops);
   const file: GraphFile = {
     format: GRAPH_FORMAT,
     version: 1,
@@ -103,7 +104,7 @@ export function writeGraphs(
       images: graphs.reduce((n, { graph }) => n + graph.images, 0),
       skipped: skipped.length,
       sums: hops.reduce((n, { sums }) => n + sums, 0),
-      worst: worstHop(hops)?.worst ?? 0,
+      worst: worst === undefined ? 0 : worst.worst,
       holds: hops.every(({ holds }) => holds),
     },
     graphs: [...graphs],

@@ -2,8 +2,9 @@ import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ConceptGraph } from '../../../../src/explain/concepts/graph/graph.js';
 import { regionBox, regionName, regionSums } from '../../../../src/explain/concepts/graph/graph.js';
-import { hopError } from '../../../../src/explain/concepts/graph/graphHops.js';
+import { HopCheck, hopError, worstHop } from '../../../../src/explain/concepts/graph/graphHops.js';
 import { graphImages, graphOfImage } from '../../../../src/explain/concepts/graph/graphImage.js';
+import { graphArticle } from '../../../../src/explain/concepts/graph/graphPage.js';
 import {
   GraphPass,
   type ImageTraces,
@@ -172,6 +173,29 @@ describe('concept graphs', () => {
     expect(hopError({ left: 1, terms: [0.5, 0.25], constants: [0.25] })).toBe(0);
     expect(hopError({ left: 1, terms: [0.5], constants: [], absolute: 5 })).toBeCloseTo(0.1, 12);
     expect(hopError({ left: Number.NaN, terms: [1], constants: [] })).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('says so of a sum that is no number, also when read back from a file', () => {
+    const check = new HopCheck('class', 'layer2', 'logits', 1e-5);
+    check.add('a.png', { left: 1, terms: [Number.NaN], constants: [] });
+    check.addMean({ left: 1, terms: [Number.NaN], constants: [] });
+    const hop = check.result();
+    expect(JSON.parse(JSON.stringify(hop))).toEqual(hop);
+    expect(hop).toMatchObject({ worst: null, ofMeans: null, holds: false });
+    const whole = { ...hop, from: 'layer1', worst: 0.1, ofMeans: 0.1 };
+    expect(worstHop([whole, hop, whole])).toBe(hop);
+    const graph: ConceptGraph = {
+      target: { index: 0, name: 'x' },
+      images: 1,
+      score: 1,
+      bias: 0,
+      taps: ['layer1', 'layer2'],
+      nodes: [],
+      edges: [],
+      hops: [whole, hop],
+    };
+    const subject = { kind: 'class' as const, name: 'x', examples: {} };
+    expect(graphArticle(subject, graph, 'pictures/x.svg', null)).toContain('Infinity');
   });
 
   it('goes through three autoencoders as through two', async () => {
