@@ -47,10 +47,12 @@ function responseChunks(rows: number, latents: number): readonly (readonly [numb
 export function selectByRow(x: tf.Tensor2D, encoder: tf.Tensor2D, k: number): Code {
   const [rows, channels] = x.shape;
   return tf.tidy(() => {
-    const parts = responseChunks(rows, encoder.shape[0]).map(([start, size]) => {
-      const part = tf.slice(x, [start, 0], [size, channels]);
-      return tf.topk(tf.matMul(part, encoder, false, true) as tf.Tensor2D, k);
-    });
+    const parts = responseChunks(rows, encoder.shape[0]).map(([start, size]) =>
+      tf.tidy(() => {
+        const part = tf.slice(x, [start, 0], [size, channels]);
+        return { ...tf.topk(tf.matMul(part, encoder, false, true) as tf.Tensor2D, k) };
+      }),
+    );
     return {
       values: tf.relu(tf.concat(parts.map(({ values }) => values as tf.Tensor2D))) as tf.Tensor2D,
       indices: tf.concat(parts.map(({ indices }) => indices as tf.Tensor2D)),

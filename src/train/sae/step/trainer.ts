@@ -4,8 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { FactError } from '../../../core/errors.js';
-import { scatterDense } from '../../../layers/topK.js';
-import { checkSaeSize } from '../../../layers/topKSae.js';
+import { checkSaeSize, decodeSparse } from '../../../layers/topKSae.js';
 import { learningRateMultiplier, type SaeSchedule } from './schedule.js';
 import { type Code, selectByBatch, selectByRow } from './selection.js';
 import {
@@ -87,6 +86,9 @@ export interface SaeStart {
   readonly points?: Float32Array;
   readonly mixture?: Float32Array;
 }
+
+/** Decoder rows that are read at a time for a reconstruction: 16 MiB. */
+const CHUNK_VALUES = 2 ** 22;
 
 let created = 0;
 
@@ -251,17 +253,25 @@ export class SaeTrainer {
   async reconstruct(features: tf.Tensor2D): Promise<tf.Tensor2D> {
     return tf.tidy(() => {
       const code = this.codeOf(features);
-      const dense = scatterDense(code.values, code.indices, this.options.latents) as tf.Tensor2D;
-      return tf.matMul(dense, this.variables.decoder_rows as unknown as tf.Tensor2D);
+      const decoderRows = this.variables.decoder_rows as unknown as tf.Tensor2D;
+      const [rows, width] = code.values.shape;
+      const chunk = Math.max(1, Math.floor(CHUNK_VALUES / (width * this.options.channels)));
+      const parts: tf.Tensor2D[] = [];
+      for (let start = 0; start < rows; start += chunk) {
+        const part = (t: tf.Tensor2D) => tf.slice(t, [start, 0], [Math.min(chunk, rows - start), width]);
+        const own = { values: part(code.values), indices: part(code.indices) };
+        parts.push(decodeSparse(own, decoderRows) as tf.Tensor2D);
+      }
+      return tf.concat(parts);
     });
   }
 
-  /** The code of features as training chooses it. */
+  /** The code of features as training chooses it, with the places that the last update had. */
   private codeOf(features: tf.Tensor2D): Code {
-    const { k, latents } = this.options;
+    const { k } = this.options;
     const encoder = this.variables.encoder as unknown as tf.Tensor2D;
     if (this.architecture !== 'batchtopk') return selectByRow(features, encoder, k);
-    return selectByBatch(features, encoder, k, latents, k + 1);
+    return selectByBatch(features, encoder, k, this.codeWidth, k + 1);
   }
 
   /**
