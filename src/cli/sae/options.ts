@@ -22,7 +22,10 @@ export function parseWhole(text: string): number {
 
 /** Parses the choice of positions per image. Throws FactError E_USAGE. */
 export function parsePositions(text: string): PositionChoice {
-  return text === 'all' || text === 'budget' ? text : parseCount(text);
+  if (text === 'all' || text === 'budget') return text;
+  if (!/^[1-9]\d*$/.test(text))
+    throw usageError(`"${text}" is no choice of positions`, 'Give all, budget, or a number such as 8.');
+  return parseCount(text);
 }
 
 /** Options of the verbs that read images. */
