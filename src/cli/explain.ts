@@ -64,7 +64,7 @@ async function run(context: CliContext, paths: readonly string[], flags: Explain
         out,
         session.context('explain', packageVersion()),
         spec.preprocessing,
-        choice,
+        { ...choice, autoencoders: session.fingerprints },
         size,
       );
       const progress = showProgress('explaining', listed.length, 'images', context.quiet);

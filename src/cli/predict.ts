@@ -54,6 +54,7 @@ async function run(context: CliContext, paths: readonly string[], flags: Predict
         packageVersion: packageVersion(),
         engine: session.engine,
         model,
+        autoencoders: session.fingerprints,
         top,
       },
       doing: 'predicting',

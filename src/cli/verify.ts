@@ -50,7 +50,7 @@ async function run(context: CliContext, paths: readonly string[], flags: VerifyF
       spec,
       size: sizeOf(...spec.preprocessing.crop),
       out: flags.out,
-      header: { format: 'fact-verified', version: 1, context: about },
+      header: { format: 'fact-verified', version: 1, context: about, autoencoders: session.fingerprints },
       doing: 'verifying',
       did: 'verified',
       compute: async (images, places) => {

@@ -1,5 +1,6 @@
 import type * as tf from '@tensorflow/tfjs';
 import { FactError } from '../core/errors.js';
+import { lockFolder } from '../core/folderLock.js';
 import { type Logger, silentLogger } from '../core/log.js';
 import { showProgress } from '../core/progress.js';
 import { currentEngine } from '../engine/current.js';
@@ -11,7 +12,6 @@ import type { TrainConfig } from './config/schema.js';
 import { Evaluator } from './evaluate.js';
 import { defaultTestLoss, lossFunction } from './losses/losses.js';
 import { openRunFolder, runPaths } from './run/folder.js';
-import { lockFolder } from './run/lock.js';
 import { type EpochSummary, RunLogs } from './run/logs.js';
 import { openRunData, type RunData } from './runData.js';
 import { startModel } from './startModel.js';

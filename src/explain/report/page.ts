@@ -1,5 +1,7 @@
 /** The report as one HTML page: no network, no script needed, pictures inside, readable by screen readers. */
 import type { Preprocessing } from '../../models/spec.js';
+import type { ConceptShare, Explanation } from '../explanation.js';
+import { formatLedger } from '../ledger.js';
 import {
   contributionPicture,
   gradientPicture,
@@ -10,8 +12,6 @@ import {
   spotlight,
 } from '../picture/canvas.js';
 import { AGAINST_COLOUR, FOR_COLOUR } from '../picture/colours.js';
-import type { ConceptShare, Explanation } from '../explanation.js';
-import { formatLedger } from '../ledger.js';
 import type { ReportContext, SkippedImage } from './report.js';
 import {
   contributionText,

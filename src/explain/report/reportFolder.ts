@@ -2,14 +2,15 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:f
 import { basename, extname, join } from 'node:path';
 import { recoverFolder, replaceFolder, writeError, writeFileAtomic } from '../../core/atomicFile.js';
 import { FactError } from '../../core/errors.js';
+import { lockFolder } from '../../core/folderLock.js';
 import { Journal } from '../../core/journal.js';
 import type { Preprocessing } from '../../models/spec.js';
-import { type FileRecord, keptRecords } from '../session/explainFiles.js';
 import type { Explanation } from '../explanation.js';
 import { worstLedger } from '../ledger.js';
-import { explanationArticle, reportPage } from './page.js';
 import { drawExplanation } from '../picture/picture.js';
 import { pngUrl } from '../picture/png.js';
+import { type FileRecord, keptRecords } from '../session/explainFiles.js';
+import { explanationArticle, reportPage } from './page.js';
 import { makeReport, type ReportContext, reportImage, type SkippedImage } from './report.js';
 import type { Report, ReportImage } from './reportSchema.js';
 
@@ -86,11 +87,12 @@ export class ReportFolder {
   readonly journal: Journal<FileRecord<ReportEntry>>;
   /** What an earlier run left. */
   readonly done: readonly FileRecord<ReportEntry>[];
+  private readonly unlock: () => void;
 
   /**
    * @param target folder of the finished report @param settings what else the results depend on, plain JSON
    * @param size pictures a call
-   * Throws FactError E_OUT_EXISTS, E_WRITE.
+   * Throws FactError E_OUT_EXISTS, E_RUN_LOCKED, E_WRITE.
    */
   constructor(
     private readonly target: string,
@@ -99,14 +101,21 @@ export class ReportFolder {
     settings: unknown,
     size: number,
   ) {
-    checkOutput(target);
     this.partial = `${target}${PARTIAL_ENDING}`;
     const header = { format: 'fact-report-journal', version: 1, context, preprocessing, settings };
     this.journal = Journal.of(join(this.partial, JOURNAL_FILE), header);
-    const state = this.journal.state();
-    if (state.kind !== 'same') this.clear(state.kind === 'foreign');
-    this.done = state.kind === 'same' ? state.records.slice(0, keptRecords(state.records.length, size)) : [];
-    this.journal.open(state.kind === 'same' ? this.done.length : null);
+    this.unlock = lockFolder(target, `${target}.lock`);
+    try {
+      checkOutput(target);
+      const state = this.journal.state();
+      if (state.kind !== 'same') this.clear(state.kind === 'foreign');
+      this.done =
+        state.kind === 'same' ? state.records.slice(0, keptRecords(state.records.length, size)) : [];
+      this.journal.open(state.kind === 'same' ? this.done.length : null);
+    } catch (error) {
+      this.unlock();
+      throw error;
+    }
   }
 
   /** A new start: what an unfinished report of other settings left is removed, anything else refused. */
@@ -182,5 +191,6 @@ export class ReportFolder {
     this.journal.close();
     const isEmpty = !existsSync(join(this.partial, PICTURE_FOLDER));
     if (isEmpty) rmSync(this.partial, { recursive: true, force: true });
+    this.unlock();
   }
 }

@@ -90,7 +90,9 @@ export function ledgerLine(e: Explanation): string {
 export function fidelityLine(e: Explanation): string {
   if (e.featuresKept === null || e.tap === null) return '';
   const cut =
-    (e.fullPositions ?? 0) > 0 ? ` (at ${e.fullPositions} positions only the strongest concepts have room)` : '';
+    (e.fullPositions ?? 0) > 0
+      ? ` (at ${e.fullPositions} positions only the strongest concepts have room)`
+      : '';
   const kept = `The concepts keep ${percent(Math.max(0, e.featuresKept))} of the features at ${e.tap}${cut}`;
   return e.predictedAlone.index === e.predicted.index
     ? `${kept}.`

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DiskCache } from '../../core/diskCache.js';
+import { sha256 } from '../../core/hash.js';
 import type { StartOptions } from '../../engine/start.js';
 import type { ModelSpec } from '../../models/spec.js';
 import { BaseExplainer, DEFAULT_TOP } from '../baseExplainer.js';
@@ -21,6 +22,8 @@ export interface ExplainSession {
   readonly spec: ModelSpec;
   readonly modelFolder: string;
   readonly autoencoders: ReportContext['autoencoders'];
+  /** Hashes of the autoencoders' descriptions, which name their weights: other ones give other results. */
+  readonly fingerprints: readonly string[];
   readonly explainer: BaseExplainer;
   /** Name of the engine that computes. */
   readonly engine: string;
@@ -133,6 +136,7 @@ export async function openSession(options: SessionOptions): Promise<ExplainSessi
     spec,
     modelFolder,
     autoencoders,
+    fingerprints: autoencoders.map(({ path }) => sha256(readFileSync(join(path, SAE_CONFIG_FILE)))),
     explainer,
     engine,
     isStored: stored !== null,

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { recoverFolder, replaceFolder, writeError, writeFileAtomic } from '../../../core/atomicFile.js';
 import { FactError } from '../../../core/errors.js';
+import { lockFolder } from '../../../core/folderLock.js';
 import { Journal } from '../../../core/journal.js';
 
 const JOURNAL_FILE = 'work.jsonl';
@@ -35,10 +36,11 @@ export class ResultFolder<R> {
   readonly journal: Journal<R>;
   /** What an earlier run left. */
   readonly done: readonly R[];
+  private readonly unlock: () => void;
 
   /**
    * @param file name of its JSON file @param format `format` in that file @param work what the results depend on.
-   * Throws FactError E_OUT_EXISTS, E_WRITE.
+   * Throws FactError E_OUT_EXISTS, E_RUN_LOCKED, E_WRITE.
    */
   constructor(
     private readonly target: string,
@@ -46,16 +48,22 @@ export class ResultFolder<R> {
     format: string,
     work: object,
   ) {
-    recoverFolder(target);
-    this.checkTarget(file, format);
     this.partial = `${target}${PARTIAL_ENDING}`;
     this.journal = Journal.of<R>(join(this.partial, JOURNAL_FILE), { format: `${format}-work`, ...work });
-    const state = this.journal.state();
-    if (state.kind === 'new' && existsSync(this.partial) && namesIn(this.partial)?.length !== 0)
-      throw outExists(this.partial, 'unfinished work of this program');
-    if (state.kind === 'foreign') this.remove();
-    this.done = state.kind === 'same' ? state.records : [];
-    this.journal.open(state.kind === 'same' ? this.done.length : null);
+    this.unlock = lockFolder(target, `${target}.lock`);
+    try {
+      recoverFolder(target);
+      this.checkTarget(file, format);
+      const state = this.journal.state();
+      if (state.kind === 'new' && existsSync(this.partial) && namesIn(this.partial)?.length !== 0)
+        throw outExists(this.partial, 'unfinished work of this program');
+      if (state.kind === 'foreign') this.remove();
+      this.done = state.kind === 'same' ? state.records : [];
+      this.journal.open(state.kind === 'same' ? this.done.length : null);
+    } catch (error) {
+      this.unlock();
+      throw error;
+    }
   }
 
   private checkTarget(file: string, format: string): void {
@@ -106,5 +114,6 @@ export class ResultFolder<R> {
     const state = this.journal.state();
     const isEmpty = state.kind !== 'same' || state.records.length === 0;
     if (names?.every((name) => name === JOURNAL_FILE) && isEmpty) this.remove();
+    this.unlock();
   }
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeError, writeFileAtomic } from '../../../core/atomicFile.js';
 import { FactError, messageOf, systemCodeOf } from '../../../core/errors.js';
-import { lockFolder } from '../../run/lock.js';
+import { lockFolder } from '../../../core/folderLock.js';
 import type { SpillLengths } from './spill.js';
 import { damaged } from './storeErrors.js';
 import { readStoreIndex, STORE_FILE, type StoreIndex } from './storeIndex.js';

@@ -14,10 +14,10 @@ import {
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { lockFolder } from '../../../../src/core/folderLock.js';
 import { silentLogger } from '../../../../src/core/log.js';
 import { openImages } from '../../../../src/data/openImages.js';
 import type { BcosModel } from '../../../../src/models/bcosModel.js';
-import { lockFolder } from '../../../../src/train/run/lock.js';
 import { TapReader } from '../../../../src/train/sae/features/tapReader.js';
 import { readStoreIndex } from '../../../../src/train/sae/store/storeIndex.js';
 import type { StorePlan } from '../../../../src/train/sae/store/storePlan.js';

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolders } from '../fixtures/pictures.js';
 
-const CHILD = join(import.meta.dirname, 'lockChild.ts');
+const CHILD = join(import.meta.dirname, 'folderLockChild.ts');
 const folder = temporaryFolders();
 
 describe('the lock of a folder', () => {

@@ -2,7 +2,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FactError, systemCodeOf } from '../../src/core/errors.js';
-import { lockFolder } from '../../src/train/run/lock.js';
+import { lockFolder } from '../../src/core/folderLock.js';
 
 /** Time that is spent inside. */
 const LOOKS = 5;

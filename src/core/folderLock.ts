@@ -1,8 +1,8 @@
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
-import { writeError } from '../../core/atomicFile.js';
-import { FactError, systemCodeOf } from '../../core/errors.js';
+import { dirname, join } from 'node:path';
+import { writeError } from './atomicFile.js';
+import { FactError, systemCodeOf } from './errors.js';
 
 interface Holder {
   readonly pid: number;
@@ -64,17 +64,16 @@ function createLock(path: string, content: string): void {
 }
 
 /**
- * Takes the lock of a run's folder, so that no second run writes there; a lock whose process is gone is taken over.
- * @returns a function that gives the lock back
+ * Takes the lock of a folder, so that no second run writes there; a lock whose process is gone is taken over.
+ * @param path the lock's file, in the folder or beside it @returns a function that gives the lock back
  * Throws FactError E_RUN_LOCKED, E_WRITE.
  */
-export function lockFolder(folder: string): () => void {
-  const path = join(folder, 'run.lock');
+export function lockFolder(folder: string, path = join(folder, 'run.lock')): () => void {
   const me: Holder = { pid: process.pid, host: hostname(), started: processStart(process.pid) };
   let wasRemoved = false;
   for (let attempt = 0; ; attempt++) {
     try {
-      mkdirSync(folder, { recursive: true });
+      mkdirSync(dirname(path), { recursive: true });
       createLock(path, JSON.stringify(me));
       return () => rmSync(path, { force: true });
     } catch (error) {
