@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { FactError } from '../core/errors.js';
 import { showProgress } from '../core/progress.js';
-import { BatchLoader } from '../data/batchLoader.js';
 import { evaluationSplit, type Split } from '../data/imageSource.js';
+import { openImages } from '../data/openImages.js';
 import { startEngine } from '../engine/start.js';
 import { type Evaluation, Evaluator } from '../train/evaluate.js';
 import { openTrainedModel } from '../train/initialWeights.js';
@@ -38,14 +38,10 @@ async function run(context: CliContext, path: string, flags: EvalFlags): Promise
     });
   }
   const { options, preprocessing } = model.spec;
-  const loader = await BatchLoader.open({
-    path: flags.dataDir,
-    classes: options.numClasses,
+  const { loader, batchSize } = await openImages(flags.dataDir, preprocessing, {
     batchSize: flags.batchSize,
-    seed: 0,
-    imageSize: preprocessing.crop,
-    augmentation: { kind: 'evaluation', resize: preprocessing.resize },
     workers: flags.workers,
+    labelsFor: model.spec,
     ...(split === undefined ? {} : { split }),
   });
   const plainBce = lossFunction({ name: 'bce', smoothing: 0, targetThreshold: null });
@@ -53,7 +49,7 @@ async function run(context: CliContext, path: string, flags: EvalFlags): Promise
   const progress = showProgress('evaluating', loader.size, 'images', context.quiet);
   try {
     for (const warning of loader.source.warnings) context.log.warn(warning);
-    const result = await evaluator.run(loader.epoch(0), [flags.batchSize, ...preprocessing.crop], {
+    const result = await evaluator.run(loader.epoch(0), [batchSize, ...preprocessing.crop], {
       progress,
     });
     for (const broken of loader.broken) context.log.warn(`skipped: ${broken.message}`);

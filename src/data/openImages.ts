@@ -1,5 +1,6 @@
 import type { ModelSpec } from '../models/spec.js';
 import { BatchLoader } from './batchLoader.js';
+import { labelledFor } from './classLabels.js';
 import { evaluationSplit, listSplits, openImageSource, type Split } from './imageSource.js';
 
 export interface ImageOptions {
@@ -8,8 +9,8 @@ export interface ImageOptions {
   /** Images per batch; fewer where the data set is smaller. */
   readonly batchSize: number;
   readonly workers: number;
-  /** Number of classes the data set must have; unset where labels do not matter. */
-  readonly classes?: number;
+  /** The network whose classes the data set must have, as many and numbered as there; unset where labels do not matter. */
+  readonly labelsFor?: Pick<ModelSpec, 'classNames' | 'options'>;
 }
 
 export interface OpenedImages {
@@ -28,10 +29,12 @@ export async function openImages(
   options: ImageOptions,
 ): Promise<OpenedImages> {
   const split = listSplits(path).length === 0 ? undefined : (options.split ?? evaluationSplit(path));
-  const source = await openImageSource(path, {
+  const { labelsFor } = options;
+  const found = await openImageSource(path, {
     ...(split === undefined ? {} : { split }),
-    ...(options.classes === undefined ? {} : { classes: options.classes }),
+    ...(labelsFor === undefined ? {} : { classes: labelsFor.options.numClasses }),
   });
+  const source = labelsFor === undefined ? found : labelledFor(found, labelsFor);
   const imageSize: [number, number] = [...preprocessing.crop];
   const batchSize = Math.min(options.batchSize, source.size);
   const loader = new BatchLoader(source, {

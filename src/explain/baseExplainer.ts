@@ -1,9 +1,9 @@
 import { argMax } from '../core/argMax.js';
 import { FactError } from '../core/errors.js';
 import { toUnitRange } from '../data/evalTransform.js';
+import { className } from '../models/classes.js';
 import type { ModelSpec } from '../models/spec.js';
 import { assembleExplanation, type ImageNumbers } from './assemble.js';
-import { className } from './classes.js';
 import type { ExplainArrays, ExplainPrograms, ImageBatch } from './explainPrograms.js';
 import type { ClassScore, ExplainImage, Explanation, Target } from './explanation.js';
 import { DEFAULT_TOLERANCE } from './ledger.js';

@@ -1,6 +1,5 @@
 export { BaseExplainer, DEFAULT_TOP, type ImageScores, type TargetChoice } from './baseExplainer.js';
 export * from './c2.js';
-export * from './classes.js';
 export * from './conceptProgram.js';
 export {
   type EditClass,

@@ -1,4 +1,5 @@
 export { BcosModel } from './bcosModel.js';
+export * from './classes.js';
 export { type CreateOptions, createModel } from './createModel.js';
 export { loadModel } from './loadModel.js';
 export type { EntryOf, ModelEntry } from './modelEntry.js';

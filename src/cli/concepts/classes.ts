@@ -2,7 +2,6 @@ import { dirname, relative, resolve, sep } from 'node:path';
 import type { Command } from 'commander';
 import { writeFileAtomic } from '../../core/atomicFile.js';
 import { showProgress } from '../../core/progress.js';
-import { resolveClass } from '../../explain/classes.js';
 import { classesPage, type PageCards } from '../../explain/concepts/classes/classesPage.js';
 import {
   type ClassesOptions,
@@ -18,6 +17,7 @@ import { readGallery } from '../../explain/concepts/gallery/galleryFolder.js';
 import { totalsFrom } from '../../explain/concepts/gallery/runGallery.js';
 import type { ConceptTotals } from '../../explain/concepts/totals/totals.js';
 import { runTotals } from '../../explain/concepts/totals/totalsRun.js';
+import { resolveClass } from '../../models/classes.js';
 import { type CliContext, parseCount, runVerb, usageError, verb } from '../context.js';
 import { toleranceOf } from '../explainOptions.js';
 import { needDataDir } from '../sae/options.js';

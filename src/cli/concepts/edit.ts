@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { className, resolveClass } from '../../explain/classes.js';
 import { editImage } from '../../explain/concepts/edit/edit.js';
 import { type EditRow, EditTotals, editBatch } from '../../explain/concepts/edit/editDataset.js';
 import { type EditPlan, editWords, planEdit } from '../../explain/concepts/edit/editPlan.js';
@@ -16,6 +15,7 @@ import {
   writeEdits,
 } from '../../explain/concepts/edit/editReport.js';
 import type { EditDataFile, EditEntry } from '../../explain/concepts/edit/editSchema.js';
+import { className, resolveClass } from '../../models/classes.js';
 import { type CliContext, collect, runVerb, usageError, verb } from '../context.js';
 import { countOf } from '../explainOptions.js';
 import { withData, withNetwork } from './options.js';

@@ -5,7 +5,6 @@ import { showProgress } from '../../core/progress.js';
 import { refuseTooManyBroken } from '../../data/brokenLimit.js';
 import { listImages } from '../../data/listImages.js';
 import { currentEngine } from '../../engine/current.js';
-import { resolveClass } from '../../explain/classes.js';
 import { type ConceptData, openConceptData } from '../../explain/concepts/conceptData.js';
 import type { ConceptGraph } from '../../explain/concepts/graph/graph.js';
 import { graphOfClass, samplesByClass } from '../../explain/concepts/graph/graphDataset.js';
@@ -24,6 +23,7 @@ import {
 import type { GraphEntry, GraphFile } from '../../explain/concepts/graph/graphSchema.js';
 import { saeHash } from '../../explain/sae.js';
 import { type FileRecord, runFiles } from '../../explain/session/explainFiles.js';
+import { resolveClass } from '../../models/classes.js';
 import { type CliContext, runVerb, usageError, verb } from '../context.js';
 import { countOf, toleranceOf, warnSkipped } from '../explainOptions.js';
 import { withSignals } from '../signals.js';

@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { className, resolveClass } from '../../explain/classes.js';
 import { compareClasses, type VersusChoice } from '../../explain/concepts/versus/versus.js';
 import {
   CONFUSION_FILE,
@@ -17,6 +16,7 @@ import {
   writeVersus,
 } from '../../explain/concepts/versus/versusReport.js';
 import type { VersusEntry } from '../../explain/concepts/versus/versusSchema.js';
+import { className, resolveClass } from '../../models/classes.js';
 import type { ModelSpec } from '../../models/spec.js';
 import { type CliContext, runVerb, usageError, verb } from '../context.js';
 import { countOf } from '../explainOptions.js';

@@ -64,7 +64,7 @@ async function measure(
     ...(flags.split === undefined ? {} : { split: flags.split }),
     batchSize: flags.imageBatch,
     workers: flags.workers,
-    classes: spec.options.numClasses,
+    labelsFor: spec,
   });
   const progress = showProgress('evaluating', loader.size, 'images', context.quiet);
   try {

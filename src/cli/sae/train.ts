@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { loadModel } from '../../models/loadModel.js';
+import { checkRunFolder } from '../../train/run/folder.js';
 import type { SaeRunResult } from '../../train/sae/run/saeRun.js';
 import { SAE_INITS } from '../../train/sae/step/inits.js';
 import { type CliContext, collect, parseCount, runVerb, usageError, verb } from '../context.js';
@@ -35,6 +36,7 @@ async function runTrain(context: CliContext, folder: string | undefined, flags: 
     );
   }
   if (flags.features === undefined) needDataDir(flags);
+  for (const { out, resume } of runs) checkRunFolder(out, resume);
   await startFor(context);
   const model = folder === undefined ? null : await loadModel(folder);
   return stoppable(context, async (signal, exitStatus) => {

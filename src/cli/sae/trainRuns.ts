@@ -46,7 +46,7 @@ async function withAccuracy<T>(
   const images =
     model === null || flags.dataDir === undefined || isNone
       ? null
-      : await openHeldOut(flags.dataDir, model.spec.preprocessing, { split, which, imageBatch, workers });
+      : await openHeldOut(flags.dataDir, model.spec, { split, which, imageBatch, workers });
   if (images === null || model === null) {
     context.log.info('no images are held out: the spliced accuracy is not measured');
     return work(() => ({}));

@@ -3,8 +3,9 @@
  * else is what `fact explain` runs. The page's content security policy allows no connection but to its own server, so
  * neither photograph nor network leave the computer.
  */
+
+import { className } from '../../models/classes.js';
 import { BaseExplainer, type TargetChoice } from '../baseExplainer.js';
-import { className } from '../classes.js';
 import type { ExplainImage } from '../explanation.js';
 import { ExportedPrograms } from '../exported/programs.js';
 import { type ExportedMetadata, exportedSubject } from '../exported/subject.js';

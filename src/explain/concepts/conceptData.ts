@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import { FactError } from '../../core/errors.js';
 import { BatchLoader } from '../../data/batchLoader.js';
 import { brokenLimitOf } from '../../data/brokenLimit.js';
+import { labelledFor, NO_LABEL } from '../../data/classLabels.js';
 import { kindOf } from '../../data/imageFolder.js';
 import {
   evaluationSplit,
@@ -15,10 +16,6 @@ import {
 import { ImageReader, type ImageTable } from '../../data/imageTable.js';
 import { listImages } from '../../data/listImages.js';
 import type { ModelSpec } from '../../models/spec.js';
-import { findClass } from '../classes.js';
-
-/** Label of an image whose class is not known, or is none of the network's. */
-export const NO_LABEL = -1;
 
 export interface ConceptDataOptions {
   /** Default: the split to measure on. Ignored where the data set is not divided. */
@@ -82,26 +79,14 @@ async function openSource(path: string, split: Split | undefined): Promise<Image
   }
 }
 
-/**
- * Numbers of the network's classes for those of a data set: by name where the network knows every one of them, in whatever
- * order it has them; else the same where both have as many; else by name, and a class that the network does not know
- * becomes `NO_LABEL`.
- */
-function classNumbers({ classNames }: ImageSource, spec: ModelSpec): readonly number[] {
-  const found = classNames.map((name) => findClass(spec, name));
-  const isKnown = !found.includes(undefined) && new Set(found).size === found.length;
-  if (!isKnown && classNames.length === spec.options.numClasses) return [...classNames.keys()];
-  return found.map((number) => number ?? NO_LABEL);
-}
-
-function fingerprintOf({ table, size }: ImageSource, labels: Int32Array): string {
+function fingerprintOf({ table, size }: ImageSource): string {
   const hash = createHash('sha256');
   for (let i = 0; i < size; i++) {
     const { path } = table.containers[table.container[i]];
     const found = table.length[i] < 0 ? statSync(path, { throwIfNoEntry: false }) : undefined;
     const state =
       table.length[i] < 0 ? `${found?.size} ${Math.round(found?.mtimeMs ?? 0)}` : `${table.length[i]}`;
-    hash.update(`${table.keys[i]}\0${labels[i]}\0${state}\n`);
+    hash.update(`${table.keys[i]}\0${table.labels[i]}\0${state}\n`);
   }
   return hash.digest('hex');
 }
@@ -116,10 +101,7 @@ export async function openConceptData(
   options: ConceptDataOptions,
 ): Promise<ConceptData> {
   const split = listSplits(path).length === 0 ? undefined : (options.split ?? evaluationSplit(path));
-  const found = await openSource(path, split);
-  const numbers = classNumbers(found, spec);
-  const labels = Int32Array.from({ length: found.size }, (_, i) => numbers[found.label(i)] ?? NO_LABEL);
-  const source: ImageSource = { ...found, label: (i) => labels[i] };
+  const source = labelledFor(await openSource(path, split), spec);
   const { resize, crop } = spec.preprocessing;
   const batchSize = Math.min(options.imageBatch, source.size);
   const brokenLimit = brokenLimitOf(source.size);
@@ -139,9 +121,9 @@ export async function openConceptData(
     imageSize: crop,
     batchSize,
     split: split ?? null,
-    isLabelled: labels.some((label) => label !== NO_LABEL),
+    isLabelled: source.table.labels.some((label) => label !== NO_LABEL),
     brokenLimit,
-    fingerprint: fingerprintOf(source, labels),
+    fingerprint: fingerprintOf(source),
     close: () => loader.close(),
   };
 }

@@ -4,8 +4,8 @@ import { FactError } from '../../core/errors.js';
 import { decodeImage } from '../../data/decode.js';
 import { evalTransform } from '../../data/evalTransform.js';
 import { readImageBytes } from '../../data/imageTable.js';
+import { findClass } from '../../models/classes.js';
 import type { ModelSpec } from '../../models/spec.js';
-import { findClass } from '../classes.js';
 import type { ExplainImage } from '../explanation.js';
 import type { SkippedImage } from '../report/report.js';
 

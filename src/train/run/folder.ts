@@ -48,16 +48,12 @@ function checkSameConfig(before: TrainConfig, now: TrainConfig, folder: string):
 }
 
 /**
- * The content of `checkpoint` to resume the run in `folder` from, null for a new run (also one killed before its first
- * checkpoint). Needs the folder's lock. Throws FactError E_RUN_EXISTS, E_CHECKPOINT_*.
+ * Whether a run may begin (or, with `resume`, be gone on with) in a folder, as its config.yaml shows: what can be known
+ * before anything is computed. Throws FactError E_RUN_EXISTS, E_CHECKPOINT_MISSING.
  */
-export function openCheckpoint(
-  folder: string,
-  checkpoint: string,
-  resume: boolean,
-): CheckpointContent | null {
+export function checkRunFolder(folder: string, resume: boolean, hasCheckpoint = false): void {
   const hasConfig = existsSync(runPaths(folder).config);
-  if (!resume && (hasConfig || existsSync(checkpoint))) {
+  if (!resume && (hasConfig || hasCheckpoint)) {
     throw new FactError({
       code: 'E_RUN_EXISTS',
       message: `${folder} already holds a run`,
@@ -71,6 +67,18 @@ export function openCheckpoint(
       remedy: 'Check --out, or leave out --resume to start a new run.',
     });
   }
+}
+
+/**
+ * The content of `checkpoint` to resume the run in `folder` from, null for a new run (also one killed before its first
+ * checkpoint). Needs the folder's lock. Throws FactError E_RUN_EXISTS, E_CHECKPOINT_*.
+ */
+export function openCheckpoint(
+  folder: string,
+  checkpoint: string,
+  resume: boolean,
+): CheckpointContent | null {
+  checkRunFolder(folder, resume, existsSync(checkpoint));
   removeLeftovers(folder);
   return resume && existsSync(checkpoint) ? readCheckpointFile(checkpoint) : null;
 }

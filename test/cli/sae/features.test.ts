@@ -149,7 +149,7 @@ describe('fact sae features', () => {
     [['--shard', '0/3'], '"0/3" is not a share'],
     [['--max-gb', '0'], '"0" is not a size'],
     [['--hold-out', '-1'], '"-1" is not a whole number'],
-    [['--positions', '0'], '"0" is not a positive'],
+    [['--positions', '0'], '"0" is no choice of positions'],
   ])('%o is refused with status 2: %s', async (argv, message) => {
     await expect(features(...argv)).rejects.toMatchObject({
       code: 'E_USAGE',

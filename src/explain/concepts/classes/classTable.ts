@@ -7,8 +7,8 @@
  * Both sides are kept as float64 sums; what is left over is the residual of a ledger.
  */
 
+import { className } from '../../../models/classes.js';
 import type { ModelSpec } from '../../../models/spec.js';
-import { className } from '../../classes.js';
 import { DEFAULT_TOLERANCE, formLedger, type Ledger } from '../../ledger.js';
 import type { ClassShare, ClassSum } from '../gallery/gallerySchema.js';
 import { type ConceptTotals, GROUPINGS, type Grouping, PAIR_SUMS } from '../totals/totals.js';

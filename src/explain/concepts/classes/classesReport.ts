@@ -4,8 +4,8 @@
  * constants add up to its mean score; the residual is given.
  */
 import { z } from 'zod';
+import { className } from '../../../models/classes.js';
 import type { ModelSpec } from '../../../models/spec.js';
-import { className } from '../../classes.js';
 import { count } from '../../report/sharedSchema.js';
 import { type ClassTable, classShares, meanLedger, type PairEntry } from './classTable.js';
 

@@ -4,8 +4,8 @@
  * the edited code gives (not equal: the factors follow the features).
  */
 import { argMax } from '../../../core/argMax.js';
+import { className } from '../../../models/classes.js';
 import type { ModelSpec } from '../../../models/spec.js';
-import { className } from '../../classes.js';
 import type { ExplainImage } from '../../explanation.js';
 import { checkScores, graphImages } from '../graph/graphImage.js';
 import type { EditPass, ImageEditAttribution } from './editPass.js';

@@ -2,9 +2,10 @@
 import { argMax } from '../../../core/argMax.js';
 import type { Batch } from '../../../data/batchLoader.js';
 import { refuseTooManyBroken } from '../../../data/brokenLimit.js';
+import { NO_LABEL } from '../../../data/classLabels.js';
+import { className } from '../../../models/classes.js';
 import type { ModelSpec } from '../../../models/spec.js';
-import { className } from '../../classes.js';
-import { type ConceptData, NO_LABEL } from '../conceptData.js';
+import type { ConceptData } from '../conceptData.js';
 import type { ResultFolder } from '../graph/graphFolder.js';
 import { checkScores } from '../graph/graphImage.js';
 import { heldErrorOf, predictEdit } from './edit.js';

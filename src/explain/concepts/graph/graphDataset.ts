@@ -3,9 +3,10 @@
  * passes over the images of one class (which concepts, then what they are made of); memory is that of one class.
  */
 import { BatchLoader } from '../../../data/batchLoader.js';
+import { NO_LABEL } from '../../../data/classLabels.js';
 import { subset } from '../../../data/subset.js';
 import type { ExplainImage } from '../../explanation.js';
-import { type ConceptData, NO_LABEL } from '../conceptData.js';
+import type { ConceptData } from '../conceptData.js';
 import type { ConceptGraph } from './graph.js';
 import { checkScores, type GraphOptions } from './graphImage.js';
 import type { GraphImages, GraphPass, ImageTraces } from './graphPass.js';

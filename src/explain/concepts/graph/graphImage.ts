@@ -1,7 +1,7 @@
 import { FactError } from '../../../core/errors.js';
 import { toUnitRange } from '../../../data/evalTransform.js';
+import { className } from '../../../models/classes.js';
 import type { ModelSpec } from '../../../models/spec.js';
-import { className } from '../../classes.js';
 import type { ExplainImage } from '../../explanation.js';
 import type { ConceptGraph } from './graph.js';
 import type { GraphImages, GraphPass } from './graphPass.js';

@@ -1,8 +1,8 @@
 /** The folder that `fact concepts graph` makes: graph.json, the page, pictures, and the graphs as text for other tools. */
 import { basename, extname } from 'node:path';
 import { argMax } from '../../../core/argMax.js';
+import { className } from '../../../models/classes.js';
 import type { ModelSpec } from '../../../models/spec.js';
-import { className } from '../../classes.js';
 import type { ExplainImage } from '../../explanation.js';
 import { probabilityOf } from '../../modelKind.js';
 import { escapeHtml } from '../../report/page.js';

@@ -3,8 +3,8 @@
  * image, then `choose`, then `addTraces` for each of the same images, then `graph`.
  */
 
+import { className } from '../../../models/classes.js';
 import type { ModelSpec } from '../../../models/spec.js';
-import { className } from '../../classes.js';
 import { sumTerms } from '../../ledger.js';
 import { type ConceptGraph, REGION_SIDE, regionSums } from './graph.js';
 import { buildGraph, type LevelSums, type RowSums } from './graphBuild.js';

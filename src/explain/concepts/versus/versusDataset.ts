@@ -4,9 +4,9 @@
  */
 import { argMax } from '../../../core/argMax.js';
 import type { Batch } from '../../../data/batchLoader.js';
+import { NO_LABEL } from '../../../data/classLabels.js';
+import { className } from '../../../models/classes.js';
 import type { ModelSpec } from '../../../models/spec.js';
-import { className } from '../../classes.js';
-import { NO_LABEL } from '../conceptData.js';
 import type { EditPass } from '../edit/editPass.js';
 import { hopError } from '../graph/graphHops.js';
 import { checkScores } from '../graph/graphImage.js';

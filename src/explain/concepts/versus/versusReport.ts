@@ -1,6 +1,7 @@
 /** The folder that `fact concepts versus` makes of pictures: versus.json, the page, pictures. */
+
+import { className } from '../../../models/classes.js';
 import type { ModelSpec } from '../../../models/spec.js';
-import { className } from '../../classes.js';
 import type { ExplainImage } from '../../explanation.js';
 import { escapeHtml } from '../../report/page.js';
 import { shortName, signed } from '../../report/words.js';

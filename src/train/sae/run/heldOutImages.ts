@@ -1,6 +1,7 @@
 import { FactError } from '../../../core/errors.js';
 import { BatchLoader } from '../../../data/batchLoader.js';
 import { brokenLimitOf } from '../../../data/brokenLimit.js';
+import { labelledFor } from '../../../data/classLabels.js';
 import { type ImageSource, listSplits, openImageSource, type Split } from '../../../data/imageSource.js';
 import { subset } from '../../../data/subset.js';
 import type { ModelSpec } from '../../../models/spec.js';
@@ -41,7 +42,7 @@ function numbersOf(source: ImageSource, keys: readonly string[], path: string): 
  */
 export async function openHeldOut(
   path: string,
-  preprocessing: ModelSpec['preprocessing'],
+  spec: ModelSpec,
   { split, which, imageBatch, workers }: HeldOutRequest,
 ): Promise<(MeasuredImages & { close(): Promise<void> }) | null> {
   const source = await openSplit(path, split);
@@ -50,9 +51,10 @@ export async function openHeldOut(
     source.close();
     return null;
   }
+  const { preprocessing } = spec;
   const imageSize: [number, number] = [...preprocessing.crop];
   const batchSize = Math.min(imageBatch, samples.length);
-  const loader = new BatchLoader(subset(source, samples), {
+  const loader = new BatchLoader(subset(labelledFor(source, spec), samples), {
     batchSize,
     seed: 0,
     imageSize,

@@ -31,7 +31,11 @@ describe('an evaluation', () => {
   let beside: Sae;
 
   const open = (): Promise<OpenedImages> =>
-    openImages(join(root, 'data'), model.spec.preprocessing, { batchSize: 4, workers: 0, classes: 5 });
+    openImages(join(root, 'data'), model.spec.preprocessing, {
+      batchSize: 4,
+      workers: 0,
+      labelsFor: model.spec,
+    });
 
   async function run(
     options: Partial<SaeEvaluationOptions> = {},

@@ -33,7 +33,7 @@ afterAll(() => {
 const REQUEST = { split: 'train', which: 2, imageBatch: 4, workers: 0 } as const;
 
 async function opened(which: number | readonly string[] = REQUEST.which) {
-  const images = await openHeldOut(data, model.spec.preprocessing, { ...REQUEST, which });
+  const images = await openHeldOut(data, model.spec, { ...REQUEST, which });
   if (images === null) throw new Error('none held out');
   return images;
 }
@@ -51,7 +51,7 @@ describe('images held out', () => {
       expect(keys).toEqual(expected);
       await images.close();
     }
-    expect(await openHeldOut(data, model.spec.preprocessing, { ...REQUEST, which: 0 })).toBeNull();
+    expect(await openHeldOut(data, model.spec, { ...REQUEST, which: 0 })).toBeNull();
   });
 
   it('that are gone are counted', async () => {
@@ -116,7 +116,7 @@ describe('the accuracy of the spliced network', () => {
     const place = join(scratch.path, 'broken', 'a');
     mkdirSync(place, { recursive: true });
     for (let i = 0; i < 10; i++) writeFileSync(join(place, `${i}.jpg`), 'no picture');
-    const images = await openHeldOut(join(scratch.path, 'broken'), model.spec.preprocessing, {
+    const images = await openHeldOut(join(scratch.path, 'broken'), model.spec, {
       ...REQUEST,
       which: 1,
     });

@@ -1,6 +1,6 @@
 import { FactError } from '../core/errors.js';
 import { nearestName } from '../core/nearest.js';
-import type { ModelSpec } from '../models/spec.js';
+import type { ModelSpec } from './spec.js';
 
 /** Name of a class: the network's, or "class 7" where it has none. */
 export function className(spec: Pick<ModelSpec, 'classNames'>, index: number): string {
