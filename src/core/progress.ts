@@ -25,16 +25,18 @@ function clock(seconds: number): string {
 export function showProgress(title: string, total: number, unit: string, quiet = false): Progress {
   if (quiet) return silentProgress;
   const start = Date.now();
-  // Work that is gone on with begins with what was done before: the rate counts from the first report on.
   let first: { readonly done: number; readonly time: number } | null = null;
+  const rate = (count: number, since: number): number => count / Math.max(1e-3, (Date.now() - since) / 1000);
+  // Work that is gone on with begins with what was done before, which the rate since the first report leaves out; that
+  // rate says nothing where the first reports come all at once.
   const rateOf = (done: number): number => {
-    const [count, since] =
-      first !== null && done > first.done ? [done - first.done, first.time] : [done, start];
-    return count / Math.max(1e-3, (Date.now() - since) / 1000);
+    const whole = rate(done, start);
+    if (first === null || done <= first.done) return whole;
+    return Math.min(whole, rate(done - first.done, first.time));
   };
   const textOf = (done: number, note: string): string => {
-    const rate = rateOf(done);
-    return `${rate >= 10 ? rate.toFixed(0) : rate.toFixed(2)} ${unit}/s, ${clock((total - done) / rate)} left${note ? `, ${note}` : ''}`;
+    const now = rateOf(done);
+    return `${now >= 10 ? now.toFixed(0) : now.toFixed(2)} ${unit}/s, ${clock((total - done) / now)} left${note ? `, ${note}` : ''}`;
   };
   if (process.stderr.isTTY) {
     const bar = new SingleBar({

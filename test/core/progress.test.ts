@@ -45,6 +45,15 @@ describe('talk on standard error', () => {
     expect(written).toEqual(['train: 520/1000 images, 2.00 images/s, 04:00 left\n']);
   });
 
+  it('does not take reports that come at once for speed', () => {
+    process.stderr.isTTY = false;
+    const progress = showProgress('verify', 5, 'images');
+    vi.advanceTimersByTime(5000);
+    for (let i = 1; i <= 5; i++) progress.update(i);
+    progress.stop();
+    expect(written).toEqual(['verify: 5/5 images, 1.00 images/s, 00:00 left\n']);
+  });
+
   it('is dropped when quiet, warnings excepted', () => {
     process.stderr.isTTY = false;
     const progress = showProgress('train', 10, 'images', true);
