@@ -8,7 +8,6 @@ import { currentEngine } from '../../engine/current.js';
 import { type ConceptData, openConceptData } from '../../explain/concepts/conceptData.js';
 import type { ConceptGraph } from '../../explain/concepts/graph/graph.js';
 import { graphOfClass, samplesByClass } from '../../explain/concepts/graph/graphDataset.js';
-import { ResultFolder } from '../../explain/concepts/graph/graphFolder.js';
 import { hopSize } from '../../explain/concepts/graph/graphHops.js';
 import { graphOfImage } from '../../explain/concepts/graph/graphImage.js';
 import { GraphPass } from '../../explain/concepts/graph/graphPass.js';
@@ -21,6 +20,7 @@ import {
   writeGraphs,
 } from '../../explain/concepts/graph/graphReport.js';
 import type { GraphEntry, GraphFile } from '../../explain/concepts/graph/graphSchema.js';
+import { ResultFolder } from '../../explain/concepts/resultFolder.js';
 import { saeHash } from '../../explain/sae.js';
 import { type FileRecord, runFiles } from '../../explain/session/explainFiles.js';
 import { resolveClass } from '../../models/classes.js';

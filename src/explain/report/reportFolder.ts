@@ -1,9 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { recoverFolder, replaceFolder, writeError, writeFileAtomic } from '../../core/atomicFile.js';
-import { FactError } from '../../core/errors.js';
 import { lockFolder } from '../../core/folderLock.js';
 import { Journal } from '../../core/journal.js';
+import { namesIn, outExists } from '../../core/outFolder.js';
 import type { Preprocessing } from '../../models/spec.js';
 import type { Explanation } from '../explanation.js';
 import { worstLedger } from '../ledger.js';
@@ -52,19 +52,9 @@ function isReport(folder: string): boolean {
 export function checkOutput(folder: string): void {
   recoverFolder(folder);
   if (!existsSync(folder)) return;
-  let names: string[] | null = null;
-  try {
-    names = readdirSync(folder);
-  } catch {
-    // A file, or a folder that may not be read: refused below like any other thing in the way.
-  }
+  const names = namesIn(folder);
   if (names !== null && (names.length === 0 || isReport(folder))) return;
-  throw new FactError({
-    code: 'E_OUT_EXISTS',
-    message: `${folder} exists and is not a report of this program`,
-    remedy: 'Choose another folder with --out, or remove it.',
-    exitCode: 2,
-  });
+  throw outExists(folder, 'a report of this program');
 }
 
 /** "003-tench.png": position and name, of letters that every file system takes. */
@@ -122,12 +112,7 @@ export class ReportFolder {
   private clear(hasJournal: boolean): void {
     if (!existsSync(this.partial)) return;
     if (!hasJournal && readdirSync(this.partial).length > 0) {
-      throw new FactError({
-        code: 'E_OUT_EXISTS',
-        message: `${this.partial} exists and is not an unfinished report of this program`,
-        remedy: 'Choose another folder with --out, or remove it.',
-        exitCode: 2,
-      });
+      throw outExists(this.partial, 'an unfinished report of this program');
     }
     try {
       rmSync(this.partial, { recursive: true, force: true });

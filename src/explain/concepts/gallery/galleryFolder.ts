@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { recoverFolder, replaceFolder, writeError, writeFileAtomic } from '../../../core/atomicFile.js';
 import { FactError, messageOf } from '../../../core/errors.js';
 import { Journal } from '../../../core/journal.js';
+import { namesIn, outExists } from '../../../core/outFolder.js';
 import { classesPage } from '../classes/classesPage.js';
 import type { ClassesReport } from '../classes/classesReport.js';
 import { cardFile, cardPage, picturesOf } from './cardPage.js';
@@ -59,24 +60,6 @@ function isGallery(folder: string): boolean {
   }
 }
 
-function outExists(folder: string, what: string): FactError {
-  return new FactError({
-    code: 'E_OUT_EXISTS',
-    message: `${folder} exists and is not ${what} of this program`,
-    remedy: 'Choose another folder with --out, or remove it.',
-    exitCode: 2,
-  });
-}
-
-/** Names in a folder; null where there is none, or it cannot be listed. */
-function namesIn(folder: string): string[] | null {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return null;
-  }
-}
-
 /**
  * A gallery replaces an earlier gallery or an empty folder, never anything else; the same for an unfinished one.
  * Undoes a replacement that a killed process left half-way. Throws FactError E_OUT_EXISTS.
@@ -84,13 +67,13 @@ function namesIn(folder: string): string[] | null {
 export function checkGalleryTarget(target: string): void {
   recoverFolder(target);
   if (existsSync(target) && namesIn(target)?.length !== 0 && !isGallery(target))
-    throw outExists(target, 'a gallery');
+    throw outExists(target, 'a gallery of this program');
   const partial = `${target}${PARTIAL_ENDING}`;
   if (!existsSync(partial)) return;
   const names = namesIn(partial);
   const ours = [...MADE, TOTALS_FILE];
   if (names === null || names.some((name) => !ours.includes(name) && !name.startsWith('.')))
-    throw outExists(partial, 'an unfinished gallery');
+    throw outExists(partial, 'an unfinished gallery of this program');
 }
 
 /**

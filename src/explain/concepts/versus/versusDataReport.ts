@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { escapeHtml } from '../../report/page.js';
 import { count } from '../../report/sharedSchema.js';
 import { signed } from '../../report/words.js';
-import type { ResultFolder } from '../graph/graphFolder.js';
 import { conceptsDocument } from '../graph/graphPage.js';
+import type { ResultFolder } from '../resultFolder.js';
 import type { ConfusionSummary } from './versusDataset.js';
 import { type SourceContext, sourceSchema } from './versusSchema.js';
 

@@ -1,8 +1,9 @@
 /** The folder of a finished evaluation, and the one beside it in which an unfinished one waits. */
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { recoverFolder, writeError, writeFileAtomic, writeFolderAtomic } from '../../../core/atomicFile.js';
-import { FactError } from '../../../core/errors.js';
+import { namesIn, outExists } from '../../../core/outFolder.js';
 import { evaluationPage } from './evaluationPage.js';
 import { EVALUATION_FORMAT, type SaeEvaluation } from './evaluationSchema.js';
 import { type EvaluationState, readEvaluationState, writeEvaluationState } from './evaluationState.js';
@@ -20,24 +21,6 @@ function isEvaluation(folder: string): boolean {
   }
 }
 
-/** Names in a folder; null where there is none, or something else in its place. */
-function namesIn(folder: string): string[] | null {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return null;
-  }
-}
-
-function inTheWay(folder: string, what: string): FactError {
-  return new FactError({
-    code: 'E_OUT_EXISTS',
-    message: `${folder} exists and is not ${what}`,
-    remedy: 'Choose another folder with --out, or remove it.',
-    exitCode: 2,
-  });
-}
-
 /**
  * Where an evaluation goes. It replaces an earlier evaluation or an empty folder, never anything else; until it is
  * finished, its sums wait in `<target>.partial` and an earlier evaluation stays.
@@ -52,10 +35,10 @@ export class EvaluationFolder {
     this.state = join(this.partial, STATE_FILE);
     recoverFolder(target);
     if (existsSync(target) && namesIn(target)?.length !== 0 && !isEvaluation(target))
-      throw inTheWay(target, 'an evaluation of this program');
+      throw outExists(target, 'an evaluation of this program');
     const left = existsSync(this.partial) ? namesIn(this.partial) : [];
     if (left === null || left.some((name) => name !== STATE_FILE && !name.startsWith(`.${STATE_FILE}.`)))
-      throw inTheWay(this.partial, 'an unfinished evaluation of this program');
+      throw outExists(this.partial, 'an unfinished evaluation of this program');
   }
 
   /** What an earlier run of the same work left; null where there is none. Throws FactError E_EVAL_STATE. */

@@ -1,31 +1,13 @@
 /** Folders of results that grow: a journal while the work goes on, then the whole folder under its name. */
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { recoverFolder, replaceFolder, writeError, writeFileAtomic } from '../../../core/atomicFile.js';
-import { FactError } from '../../../core/errors.js';
-import { lockFolder } from '../../../core/folderLock.js';
-import { Journal } from '../../../core/journal.js';
+import { recoverFolder, replaceFolder, writeError, writeFileAtomic } from '../../core/atomicFile.js';
+import { lockFolder } from '../../core/folderLock.js';
+import { Journal } from '../../core/journal.js';
+import { namesIn, outExists } from '../../core/outFolder.js';
 
 const JOURNAL_FILE = 'work.jsonl';
 const PARTIAL_ENDING = '.partial';
-
-function outExists(folder: string, what: string): FactError {
-  return new FactError({
-    code: 'E_OUT_EXISTS',
-    message: `${folder} exists and is not ${what}`,
-    remedy: 'Choose another folder with --out, or remove it.',
-    exitCode: 2,
-  });
-}
-
-function namesIn(folder: string): string[] | null {
-  try {
-    return readdirSync(folder);
-  } catch {
-    // A file, or a folder that may not be read: it is in the way.
-    return null;
-  }
-}
 
 /**
  * A folder of results in the making, `<target>.partial`, whose journal a later run of the same work goes on from;
